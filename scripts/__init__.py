@@ -1,0 +1,1 @@
+"""Commands for people, run inside the application's container."""

@@ -1,0 +1,1 @@
+"""The application: WhatsApp messages through Evolution API."""

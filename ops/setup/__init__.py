@@ -1,0 +1,51 @@
+"""Makes sure that the machine has what the stack needs, in ordered steps that cost nothing when they are done.
+
+`prepare` is the whole of it. A step that does something says so in one line; one that can't raises `SetupError`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from ops.setup import places, pulumi_cli, stack_state
+from ops.setup.errors import SetupError
+
+__all__ = ["PulumiEnvironment", "SetupError", "prepare"]
+
+
+@dataclass(frozen=True)
+class PulumiEnvironment:
+    """How to call Pulumi: the program, and what to add to the environment so that bare `pulumi up` works in the project."""
+
+    pulumi: Path
+    variables: dict[str, str]
+
+
+def prepare(project: Path, stack: str) -> PulumiEnvironment:
+    """Make what is missing for this stack, and say how to call Pulumi.
+
+    Raises:
+        SetupError: something is missing and can't be made here.
+    """
+    project = project.resolve()
+    places.ensure_state(project)
+    cli = pulumi_cli.ensure(project)
+    variables = _variables(project, cli) | stack_state.passphrase_variables(project, stack, os.environ)
+    stack_state.ensure_stack(project, stack, cli.program, variables)
+    return PulumiEnvironment(cli.program, variables)
+
+
+def _variables(project: Path, cli: pulumi_cli.Cli) -> dict[str, str]:
+    in_front = [str(cli.program.parent), str(Path(sys.prefix) / "bin")]
+    rest = [part for part in os.get_exec_path() if part not in in_front]
+    variables = {
+        "PATH": os.pathsep.join(in_front + rest),
+        "PULUMI_BACKEND_URL": f"file://{places.state(project)}",
+        "PULUMI_SKIP_UPDATE_CHECK": "1",
+    }
+    if cli.home is not None:
+        variables |= {"PULUMI_HOME": str(cli.home), "PULUMI_IGNORE_AMBIENT_PLUGINS": "1"}
+    return variables

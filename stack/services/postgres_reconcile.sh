@@ -1,0 +1,106 @@
+#!/bin/bash
+# Entrypoint in front of a PostgreSQL image's own: makes the password of the settings the password of the role, then hands over.
+#
+# The official image reads its variables only while it makes a cluster. Afterwards a changed password would lock everybody out, and a changed
+# user or database would be ignored without a word. So, when the volume already has a cluster, before the server opens:
+#   - the role POSTGRES_USER gets the password of POSTGRES_PASSWORD(_FILE), in single-user mode: no moment in which the old one still works;
+#   - what can't be reconciled (no such role, no such database, another major version) stops the container with one message.
+# It relies only on the official image's contract: PGDATA, POSTGRES_* and NAME_FILE, `postgres` on PATH, docker-entrypoint.sh.
+# It needs bash, the user that owns the cluster (uid 999 in Debian's images) and no capability.
+#
+# The password goes to the server through a pipe: never into an argument, a log or a message.
+set -Eeuo pipefail
+
+readonly DATA=${PGDATA:-/var/lib/postgresql/data}
+
+fail() {
+  printf 'reconcile-credentials: %s\n' "$@" >&2
+  exit 1
+}
+
+# setting NAME DEFAULT: the value of NAME, else the content of the file that NAME_FILE names, else the default.
+setting() {
+  local file_name=${1}_FILE
+  if [[ -n ${!1:-} ]]; then
+    printf '%s' "${!1}"
+  elif [[ -n ${!file_name:-} ]]; then
+    cat "${!file_name}" || return 1
+  else
+    printf '%s' "$2"
+  fi
+}
+
+check_version() {
+  local have image
+  have=$(< "$DATA/PG_VERSION")
+  image=$(postgres --version) # "postgres (PostgreSQL) 16.4 (Debian 16.4-1.pgdg120+1)"
+  image=${image#*) }
+  image=${image%%[.a-z ]*}
+  [[ $have == "$image" ]] || fail \
+    "the volume holds a PostgreSQL $have cluster and the image is PostgreSQL $image, which can't read it." \
+    "Go back to an image of PostgreSQL $have; to move to $image, dump the databases with the old image (pg_dumpall) and restore them into a new volume."
+  [[ -s $DATA/global/pg_control ]] || fail \
+    "the volume's cluster is incomplete (no global/pg_control): most likely, making it was interrupted." \
+    "If this volume was never in use, remove it and start again; if it was, restore a backup into a new one."
+}
+
+# names COLUMN < output of single-user mode: the values of that column, comma-separated.
+names() {
+  sed -n "s/^.* $1 = \"\(.*\)\"\t(typeid.*/\1/p" "$output" | paste -sd, | sed 's/,/, /g'
+}
+
+# Becomes a single-user server that runs the statements of standard input; what it says goes to $output.
+# To be the end of a pipeline, and so a child of this shell, never inside $(...): a killed container leaves a lock that names process 1, and
+# PostgreSQL forgives such a lock only when it names its parent or PG_GRANDPARENT_PID. The given options are the server's own, since they
+# may say where its configuration is; those after them keep the password out of logs and statistics, whatever the cluster is configured to log.
+single_user() {
+  export PG_GRANDPARENT_PID=1
+  exec postgres --single -j -D "$DATA" "$@" \
+    -c log_destination=stderr -c logging_collector=off -c log_min_messages=error -c log_checkpoints=off \
+    -c log_statement=none -c log_duration=off -c log_min_duration_statement=-1 -c log_min_error_statement=panic \
+    -c shared_preload_libraries= -c standard_conforming_strings=on \
+    template1 > "$output" 2>&1
+}
+
+reconcile() {
+  local user database password status=0
+  user=$(setting POSTGRES_USER postgres)
+  database=$(setting POSTGRES_DB "$user")
+  password=$(setting POSTGRES_PASSWORD '')
+  [[ -n $password ]] || fail "POSTGRES_PASSWORD and POSTGRES_PASSWORD_FILE are both empty: there is no password to set for the role \"$user\"."
+  [[ $user$database$password != *$'\n'* ]] || fail "a line break in POSTGRES_USER, POSTGRES_DB or POSTGRES_PASSWORD can't be handled: take it out."
+  check_version
+
+  # With -j a statement ends at a semicolon and an empty line. Single-user mode exits with 0 even when a statement fails, hence the search for ERROR.
+  printf '%s;\n\n' \
+    "SELECT rolname AS role_found FROM pg_catalog.pg_roles WHERE rolname !~ '^pg_'" \
+    "SELECT datname AS database_found FROM pg_catalog.pg_database WHERE datallowconn AND NOT datistemplate" \
+    "SELECT rolname AS role_wanted FROM pg_catalog.pg_roles WHERE rolname = '${user//\'/\'\'}'" \
+    "SELECT datname AS database_wanted FROM pg_catalog.pg_database WHERE datname = '${database//\'/\'\'}'" \
+    "ALTER ROLE \"${user//\"/\"\"}\" WITH LOGIN PASSWORD '${password//\'/\'\'}'" \
+    | single_user "$@" || status=$?
+
+  if ((status == 0)); then
+    [[ $(names role_wanted) == "$user" ]] || fail \
+      "POSTGRES_USER is \"$user\", but the volume's cluster has no such role; it has: $(names role_found)." \
+      "The variable counts only while a volume is new. Set it back, or create the role first (CREATE ROLE ... SUPERUSER), or use a new volume."
+    [[ $(names database_wanted) == "$database" ]] || fail \
+      "POSTGRES_DB is \"$database\", but the volume's cluster has no such database; it has: $(names database_found)." \
+      "The variable counts only while a volume is new. Set it back, or create the database first (CREATE DATABASE ...), or use a new volume."
+  fi
+  if ((status != 0)) || grep -qE '(ERROR|FATAL|PANIC):' "$output"; then
+    local said
+    said=$(grep -E '(ERROR|FATAL|PANIC|HINT|DETAIL):' "$output" || tail -n 3 "$output")
+    fail "PostgreSQL could not set the password of \"$user\" before its start (exit code $status):" "${said//"$password"/[password]}"
+  fi
+  echo "reconcile-credentials: the role \"$user\" has the password of the settings"
+}
+
+if [[ ${1:-} == postgres || ${1:-} == -* ]] && [[ -s $DATA/PG_VERSION ]]; then
+  output=$(mktemp)
+  trap 'rm -f "$output"' EXIT
+  if [[ $1 == postgres ]]; then reconcile "${@:2}"; else reconcile "$@"; fi
+  rm -f "$output"
+  trap - EXIT
+fi
+exec docker-entrypoint.sh "$@"

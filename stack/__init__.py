@@ -1,0 +1,1 @@
+"""The infrastructure of one WhatsApp application environment, as Pulumi components."""

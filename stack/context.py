@@ -1,0 +1,85 @@
+"""What all services of a stack share: where they run, their images and their secrets."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+from pulumi.runtime import settings as runtime
+from pulumi.runtime.config import CONFIG
+from pulumi.runtime.mocks import MockMonitor
+
+from stack.credentials import Credentials
+from stack.engine import Engine, EngineError
+from stack.images import Images
+from stack.naming import Naming
+from stack.network import app_network
+from stack.service import Host
+from stack.settings import Settings, SettingsError, load
+from stack.volumes import data_volumes
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a service's file builds its spec from, and the host that realises it.
+
+    Attributes:
+        settings: of the stack.
+        credentials: all secrets.
+        images: by service.
+        host: where services are realised.
+        folder: the project's folder on the host.
+    """
+
+    settings: Settings
+    credentials: Credentials
+    images: Images
+    host: Host
+    folder: Path
+
+
+def stack_settings(folder: Path) -> Settings:
+    """The settings of the stack that Pulumi is working on.
+
+    Raises:
+        pulumi.RunError: something is wrong with them; all problems are named.
+    """
+    prefix = f"{pulumi.get_project()}:"
+    configuration = {key.removeprefix(prefix): str(value) for key, value in CONFIG.get().items() if key.startswith(prefix)}
+    try:
+        return load(folder, pulumi.get_stack(), configuration)
+    except SettingsError as error:
+        raise pulumi.RunError(str(error)) from error
+
+
+def prepare(settings: Settings, folder: Path) -> Context:
+    """Declare what the services share, after a look whether the engine can take them.
+
+    Raises:
+        pulumi.RunError: no engine answers, or host ports are taken; nothing was changed.
+    """
+    naming = Naming(settings.project, settings.stack)
+    engine = None if _is_rehearsal() else _checked_engine(settings)
+    network, volumes = app_network(naming), data_volumes(naming, settings.protect_volumes)
+    return Context(
+        settings=settings,
+        credentials=Credentials(settings),
+        images=Images(settings, folder),
+        host=Host(naming, network, volumes, settings.bind_address, settings.tz, engine),
+        folder=folder,
+    )
+
+
+def _is_rehearsal() -> bool:
+    """A preview, or the mocks of a test: there is nothing to wait for, and the engine must not be touched."""
+    return pulumi.runtime.is_dry_run() or isinstance(runtime.get_monitor(), MockMonitor)
+
+
+def _checked_engine(settings: Settings) -> Engine:
+    try:
+        engine = Engine()
+    except EngineError as error:
+        raise pulumi.RunError(str(error)) from error
+    problems = engine.taken_ports(settings.project, settings.bind_address, {port: name for name, port in settings.host_ports()})
+    if problems:
+        raise pulumi.RunError("\n".join(["Host ports are taken; nothing was changed:", *(f"  - {problem}" for problem in problems)]))
+    return engine

@@ -1,0 +1,204 @@
+"""What the program asks of the Docker engine beside the provider: states, probes, logs, ports. It makes nothing."""
+
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import docker
+import requests
+from docker.errors import APIError, DockerException, NotFound
+from docker.models.containers import Container
+
+from stack.naming import COMPOSE_PROJECT, COMPOSE_SERVICE
+
+_TIMEOUT = 30
+"""Seconds without an answer after which a call to the engine has failed; longer than any probe's own time."""
+
+
+class EngineError(Exception):
+    """The engine can't be used, with what to do about it."""
+
+
+@dataclass(frozen=True)
+class ContainerState:
+    """A container as the engine sees it now.
+
+    Attributes:
+        name: the container's name.
+        service: its Compose service.
+        status: created, running, paused, restarting, removing, exited or dead; "gone" when there is none.
+        health: starting, healthy or unhealthy; "" without a health check.
+        exit_code: of its last end.
+        restarts: how often the engine restarted it since it was last started by hand.
+        started: when it was last started.
+        out_of_memory: whether its last end was the kernel's, for lack of memory.
+        error: why the engine could not start it.
+    """
+
+    name: str
+    service: str
+    status: str
+    health: str = ""
+    exit_code: int = 0
+    restarts: int = 0
+    started: datetime | None = None
+    out_of_memory: bool = False
+    error: str = ""
+
+    @property
+    def in_words(self) -> str:
+        """The state in a few words, as `docker compose ps` has them."""
+        if self.status == "running":
+            return f"running ({self.health})" if self.health else "running"
+        code = f" ({self.exit_code})" if self.status in {"exited", "restarting", "dead"} else ""
+        return f"{self.status}{code}{', out of memory' if self.out_of_memory else ''}"
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """How one run of a probe ended: its exit code (0 is ready) and what it printed."""
+
+    exit_code: int
+    output: str
+
+
+class Engine:
+    """The Docker engine that DOCKER_HOST, or else the default socket, gives."""
+
+    def __init__(self) -> None:
+        """Connect.
+
+        Raises:
+            EngineError: no engine answers.
+        """
+        try:
+            self._client = docker.from_env(timeout=_TIMEOUT, max_pool_size=32)
+            self._client.ping()
+        except (DockerException, requests.RequestException) as error:
+            raise EngineError(
+                f"No Docker engine answers ({error}). Start it (`make up` does where it may), or point DOCKER_HOST at one."
+            ) from error
+        self._is_local = self._client.api.base_url.startswith(("http+docker://", "http://localhost", "http+unix://"))
+
+    def state(self, container_id: str) -> ContainerState:
+        """The state of one container."""
+        try:
+            return _state(self._client.containers.get(container_id).attrs)
+        except NotFound:
+            return ContainerState(name=container_id[:12], service="", status="gone")
+
+    def states(self, project: str) -> list[ContainerState]:
+        """The states of all containers of a Compose project, by name."""
+        found = self._client.containers.list(all=True, filters={"label": f"{COMPOSE_PROJECT}={project}"}, ignore_removed=True)
+        return sorted((_state(container.attrs) for container in found), key=lambda state: state.name)
+
+    def probe(self, container_id: str, test: tuple[str, ...]) -> ProbeResult:
+        """Run a probe in the container once, with the variables of Docker's own health check.
+
+        A container that can't run it (it just ended, say) fails the probe; its state tells why.
+        """
+        command = list(test[1:]) if test[0] == "CMD" else ["/bin/sh", "-c", test[1]]
+        try:
+            run = self._client.api.exec_create(container_id, command)
+            output = self._client.api.exec_start(run["Id"])
+            code = self._client.api.exec_inspect(run["Id"])["ExitCode"]
+        except APIError as error:
+            return ProbeResult(exit_code=-1, output=str(error.explanation or error))
+        except requests.RequestException:
+            return ProbeResult(exit_code=-1, output=f"no answer within {_TIMEOUT} s")
+        return ProbeResult(exit_code=-1 if code is None else code, output=output.decode(errors="replace").strip())
+
+    def logs(self, container_id: str, lines: int) -> list[str]:
+        """The last lines that the container logged."""
+        try:
+            return self._client.containers.get(container_id).logs(tail=lines).decode(errors="replace").splitlines()
+        except APIError:
+            return []
+
+    def start(self, container_id: str) -> None:
+        """Start a container that is stopped, or let a paused one go on.
+
+        Raises:
+            EngineError: the engine can't start it.
+        """
+        try:
+            container = self._client.containers.get(container_id)
+            if container.status == "paused":
+                container.unpause()
+            elif container.status == "restarting":
+                container.restart()
+            else:
+                container.start()
+        except APIError as error:
+            raise EngineError(str(error.explanation or error)) from error
+
+    def restart(self, container_id: str, grace_seconds: int) -> None:
+        """Restart a container, giving it some seconds to end in peace."""
+        self._client.containers.get(container_id).restart(timeout=grace_seconds)
+
+    def taken_ports(self, project: str, address: str, ports: Mapping[int, str]) -> list[str]:
+        """Which host ports something else holds: a sentence each.
+
+        Args:
+            project: whose running containers may hold them.
+            address: the address on which they are to be published.
+            ports: the setting that names each port.
+        """
+        holders = _holders(self._client.containers.list(ignore_removed=True))
+        problems = []
+        for port, setting in ports.items():
+            holder = holders.get(port)
+            if holder is not None and holder.labels.get(COMPOSE_PROJECT) == project:
+                continue
+            if holder is not None:
+                problems.append(f"{setting}: port {port} is held by container {holder.name}: stop it, or give {setting} another port.")
+            elif self._is_local and not _is_free(address, port):
+                look = f"`ss -ltnp 'sport = :{port}'` shows which"
+                problems.append(f"{setting}: port {port} is held by another program ({look}): end it, or give {setting} another port.")
+        return problems
+
+
+def _state(attributes: Mapping[str, Any]) -> ContainerState:
+    state = attributes["State"]
+    return ContainerState(
+        name=attributes["Name"].lstrip("/"),
+        service=attributes["Config"]["Labels"].get(COMPOSE_SERVICE, ""),
+        status=state["Status"],
+        health=(state.get("Health") or {}).get("Status", ""),
+        exit_code=state["ExitCode"],
+        restarts=attributes["RestartCount"],
+        started=_moment(state["StartedAt"]),
+        out_of_memory=state["OOMKilled"],
+        error=state["Error"],
+    )
+
+
+def _moment(text: str) -> datetime | None:
+    """The engine's times have nanoseconds; its "never" is the year 1."""
+    moment = datetime.fromisoformat(f"{text[:19]}+00:00")
+    fraction = text[19:].strip("Z").lstrip(".")
+    return None if moment.year == 1 else moment.replace(microsecond=int(fraction[:6].ljust(6, "0") or 0))
+
+
+def _holders(running: Iterable[Container]) -> dict[int, Container]:
+    """The running containers by the host ports that they hold."""
+    holders = {}
+    for container in running:
+        for bindings in (container.ports or {}).values():
+            for binding in bindings or []:
+                holders[int(binding["HostPort"])] = container
+    return holders
+
+
+def _is_free(address: str, port: int) -> bool:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((address, port))
+            listener.listen(1)
+        except OSError:
+            return False
+    return True

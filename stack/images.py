@@ -1,0 +1,162 @@
+"""The images of the services: from a registry, or built here from packages, as the settings say.
+
+Whatever is built is built through the provider, so a preview shows it. Images are used by id: a tag stays the same when it is built again.
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pulumi
+import pulumi_docker as docker
+from docker.utils import exclude_paths
+
+from stack.settings import Settings
+from stack.settings_table import ImageSource
+from stack.vocabulary import ServiceName
+
+LOCAL_PREFIX = "whatsapp-local"
+BASE_IMAGE = f"{LOCAL_PREFIX}/base:12"
+"""Debian 12, made by the set-up: no registry, no provider can."""
+
+MINIO_BINARIES_IMAGE = f"{LOCAL_PREFIX}/minio-binaries:20260212"
+"""MinIO and mc, compiled by the set-up."""
+
+_REFERENCES = {
+    ServiceName.DB: "postgres_image",
+    ServiceName.EVOLUTION_API: "evolution_image",
+    ServiceName.EVOLUTION_POSTGRES: "evolution_postgres_image",
+    ServiceName.REDIS: "redis_image",
+    ServiceName.RABBITMQ: "rabbitmq_image",
+    ServiceName.MINIO: "minio_image",
+    ServiceName.AUDIO_CONVERTER: "audio_converter_image",
+    ServiceName.PGADMIN: "pgadmin_image",
+}
+"""The setting that names each service's image."""
+
+
+@dataclass(frozen=True)
+class LocalImage:
+    """An image built from packages.
+
+    Attributes:
+        name: its name below `whatsapp-local/`.
+        context: its folder, below the project.
+        bases: build arguments that name the images it builds on, each an image of this table or made by the set-up.
+        arguments: further build arguments.
+    """
+
+    name: str
+    context: str
+    bases: Mapping[str, str]
+    arguments: Mapping[str, str] = field(default_factory=dict)
+
+
+_LOCAL_IMAGES = (
+    LocalImage("python", "images/python", {"BASE_IMAGE": BASE_IMAGE}),
+    LocalImage("postgres-base", "images/postgres-base", {"BASE_IMAGE": BASE_IMAGE}),
+    LocalImage("postgres:16", "images/postgres", {"BASE_IMAGE": "postgres-base"}, {"POSTGRES_VERSION": "16.15.0"}),
+    LocalImage("postgres:15", "images/postgres", {"BASE_IMAGE": "postgres-base"}, {"POSTGRES_VERSION": "15.19.0"}),
+    LocalImage("redis", "images/redis", {"BASE_IMAGE": BASE_IMAGE}),
+    LocalImage("rabbitmq", "images/rabbitmq", {"BASE_IMAGE": BASE_IMAGE}),
+    LocalImage("minio", "images/minio", {"BASE_IMAGE": BASE_IMAGE, "BINARIES_IMAGE": MINIO_BINARIES_IMAGE}),
+    LocalImage("audio-converter", "images/audio-converter", {"PYTHON_IMAGE": "python"}),
+)
+_SIMULATOR = LocalImage("evolution-simulator", "simulator", {"PYTHON_IMAGE": "python"})
+_LOCAL = {
+    ServiceName.DB: "postgres:16",
+    ServiceName.EVOLUTION_POSTGRES: "postgres:15",
+    ServiceName.REDIS: "redis",
+    ServiceName.RABBITMQ: "rabbitmq",
+    ServiceName.MINIO: "minio",
+    ServiceName.AUDIO_CONVERTER: "audio-converter",
+}
+"""The local image of each service that has one of its own."""
+
+
+class Images(pulumi.ComponentResource):
+    """The images that a stack uses; each is fetched or built once, when a service first asks for it."""
+
+    def __init__(self, settings: Settings, project_folder: Path) -> None:
+        super().__init__("whatsapp:stack:Images", "images")
+        self._settings = settings
+        self._folder = project_folder
+        self._made: dict[str, docker.RemoteImage] = {}
+        self._table = {image.name: image for image in (*_LOCAL_IMAGES, _SIMULATOR)}
+        self.register_outputs({})
+
+    def of(self, service: ServiceName) -> pulumi.Output[str]:
+        """The id of the service's image."""
+        if service is ServiceName.APP:
+            return self._app().image_id
+        if service is ServiceName.EVOLUTION_API and self._settings.simulates_evolution:
+            return self._local(_SIMULATOR.name).image_id
+        setting = _REFERENCES[service]
+        # An image that was named in the settings is meant, also where the others are local.
+        if self._settings.images is ImageSource.LOCAL and service in _LOCAL and setting not in self._settings.model_fields_set:
+            return self._local(_LOCAL[service]).image_id
+        return self._from_registry(getattr(self._settings, setting)).image_id
+
+    def _from_registry(self, reference: str) -> docker.RemoteImage:
+        if reference not in self._made:
+            options = pulumi.ResourceOptions(parent=self)
+            # keep_locally: other stacks may use it, and the next `up` should not have to fetch it again.
+            self._made[reference] = docker.RemoteImage(reference, name=reference, keep_locally=True, opts=options)
+        return self._made[reference]
+
+    def _app(self) -> docker.RemoteImage:
+        target = "dev" if self._settings.app_mount_source else "prod"
+        return self._build("app", f"{self._settings.project}-app", self._folder, {"PYTHON_IMAGE": self._python()}, {}, target)
+
+    def _python(self) -> str:
+        default = "app_python_image" not in self._settings.model_fields_set
+        return "python" if self._settings.images is ImageSource.LOCAL and default else self._settings.app_python_image
+
+    def _local(self, name: str) -> docker.RemoteImage:
+        if name not in self._made:
+            image = self._table[name]
+            bases = {argument: self._python() if base == "python" else base for argument, base in image.bases.items()}
+            self._made[name] = self._build(name, f"{LOCAL_PREFIX}/{name}", self._folder / image.context, bases, image.arguments)
+        return self._made[name]
+
+    def _build(
+        self, logical: str, tag: str, context: Path, bases: Mapping[str, str], arguments: Mapping[str, str], target: str | None = None
+    ) -> docker.RemoteImage:
+        """Build an image; again whenever its context, its arguments or an image it builds on changes."""
+        own_bases = {argument: self._local(base) for argument, base in bases.items() if base in self._table}
+        triggers: dict[str, pulumi.Input[str]] = {"context": context_hash(context, target)}
+        triggers |= {argument: image.image_id for argument, image in own_bases.items()}
+        build_arguments: dict[str, pulumi.Input[str]] = {**arguments, **bases}
+        build_arguments |= {argument: image.name for argument, image in own_bases.items()}
+        build = docker.RemoteImageBuildArgs(
+            context=str(context), target=target, build_args=build_arguments, network_mode="host", secrets=_build_secrets()
+        )
+        options = pulumi.ResourceOptions(parent=self)
+        return docker.RemoteImage(logical, name=tag, keep_locally=True, build=build, triggers=triggers, opts=options)
+
+
+def _build_secrets() -> list[docker.RemoteImageBuildSecretArgs] | None:
+    """The CA bundle of a machine behind a proxy, for the package clients in a build; it reaches no layer."""
+    bundle = os.environ.get("SSL_CERT_FILE")
+    return [docker.RemoteImageBuildSecretArgs(id="ca_bundle", src=bundle)] if bundle and Path(bundle).is_file() else None
+
+
+def context_hash(context: Path, target: str | None = None) -> str:
+    """A hash over what a build of `context` sees: names, modes and contents of the files that `.dockerignore` lets through.
+
+    The application's `dev` target takes no sources (they are mounted), so they do not count for it.
+    """
+    ignore = context / ".dockerignore"
+    patterns = (
+        [line.strip() for line in ignore.read_text().splitlines() if line.strip() and not line.startswith("#")] if ignore.exists() else []
+    )
+    wanted = {"Dockerfile", "src/requirements.txt"} if target == "dev" else None
+    digest = hashlib.sha256(f"target {target}\n".encode())
+    for name in sorted(exclude_paths(str(context), [*patterns, "**/__pycache__"])):
+        path = context / name
+        if path.is_file() and (wanted is None or name in wanted):
+            digest.update(f"{name}\0{path.stat().st_mode & 0o111:o}\0".encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()

@@ -1,0 +1,61 @@
+"""Names and labels on the engine: Compose's own conventions.
+
+So `docker compose -p whatsapp-dev ps|logs|exec|stop|start` and every dashboard that groups by project work unchanged.
+Which labels its client needs was tried: project, service, oneoff, config-hash with any value; container-number for `exec --index`.
+"""
+
+from dataclasses import dataclass
+
+from stack.vocabulary import ServiceName, VolumeName
+
+STACK_LABEL = "whatsapp.stack"
+"""On every container, volume and network of a stack, with the stack's name: what tells ours from a Compose project's of the same name."""
+
+COMPOSE_PROJECT = "com.docker.compose.project"
+COMPOSE_SERVICE = "com.docker.compose.service"
+RESTARTS_WITH = "whatsapp.restarts-with"
+"""Prefix of the labels that hold the container id of a dependency to which a service can't reconnect."""
+
+
+@dataclass(frozen=True)
+class Naming:
+    """What things of one stack are called.
+
+    Attributes:
+        project: the Compose project name, as in whatsapp-dev.
+        stack: the Pulumi stack's name.
+    """
+
+    project: str
+    stack: str
+
+    def container(self, service: ServiceName, number: int) -> str:
+        """The container's name; `number` counts replicas from 1."""
+        return f"{self.project}-{service}-{number}"
+
+    def network(self) -> str:
+        """The network's name."""
+        return f"{self.project}_app-network"
+
+    def volume(self, volume: VolumeName) -> str:
+        """The volume's name."""
+        return f"{self.project}_{volume}"
+
+    def container_labels(self, service: ServiceName, number: int) -> dict[str, str]:
+        """What Compose's client looks for on a container, and our own label."""
+        return {
+            COMPOSE_PROJECT: self.project,
+            COMPOSE_SERVICE: service,
+            "com.docker.compose.container-number": str(number),
+            "com.docker.compose.oneoff": "False",
+            "com.docker.compose.config-hash": "pulumi",
+            STACK_LABEL: self.stack,
+        }
+
+    def network_labels(self) -> dict[str, str]:
+        """What Compose's client looks for on a network, and our own label."""
+        return {COMPOSE_PROJECT: self.project, "com.docker.compose.network": "app-network", STACK_LABEL: self.stack}
+
+    def volume_labels(self, volume: VolumeName) -> dict[str, str]:
+        """What Compose's client looks for on a volume, and our own label."""
+        return {COMPOSE_PROJECT: self.project, "com.docker.compose.volume": volume, STACK_LABEL: self.stack}

@@ -1,0 +1,160 @@
+"""The gate: passes when a container is ready, and says why when it can't become so.
+
+It runs the probe itself, through the engine, so a start takes as long as the service needs and not as long as the engine's calm
+interval of health checks; and it runs at every `up`, so a stack that isn't healthy never reports success. It mends what a start can mend:
+a container that was stopped, paused or is caught in a crash loop is started once more; one whose dependency started after it is restarted.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+
+from stack.engine import ContainerState, Engine, EngineError, ProbeResult
+from stack.spec import Probe
+from stack.vocabulary import ServiceName
+
+_POLL_SECONDS = 0.2
+_LOG_LINES = 20
+_CANNOT_RUN = {126, 127}
+"""Exit codes of a program that the image does not have: such a precondition tells nothing."""
+_UNHEALTHY_FAILURES = 3
+"""Probes that must fail, of a container that the engine calls unhealthy, before the gate believes it."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What one container must pass.
+
+    Attributes:
+        engine: where it runs.
+        project: its Compose project, whose other services are named when it fails.
+        service: its service.
+        probe: how to tell that it is ready.
+        grace_seconds: how long a restart lets it end in peace.
+    """
+
+    engine: Engine
+    project: str
+    service: ServiceName
+    probe: Probe
+    grace_seconds: int
+
+    async def wait(self, container_id: str, restarts_with: Mapping[ServiceName, str]) -> None:
+        """Return when the container is ready.
+
+        Args:
+            container_id: the container.
+            restarts_with: containers to which this one can't reconnect: it must have started after them.
+
+        Raises:
+            pulumi.RunError: it can't become ready, or did not within the probe's limit; the message names service, cause and mend.
+        """
+        begin = time.monotonic()
+        before = await self._state(container_id)
+        if await self._mend(container_id, before, restarts_with):
+            before = await self._state(container_id)
+        elif before.health == "healthy":
+            return  # the engine knows already: a no-op `up` costs one look
+        failures = 0
+        while True:
+            last = await self._try(container_id)
+            if last.exit_code == 0:
+                return
+            failures += 1
+            now = await self._state(container_id)
+            cause = hopeless(before, now, failures)
+            waited = time.monotonic() - begin
+            if cause is None and waited > self.probe.limit:
+                cause = f"is {now.in_words}, and was not ready within its limit of {self.probe.limit} s"
+            if cause is not None:
+                raise pulumi.RunError(await self._report(container_id, cause, last))
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def _state(self, container_id: str) -> ContainerState:
+        return await asyncio.to_thread(self.engine.state, container_id)
+
+    async def _mend(self, container_id: str, state: ContainerState, restarts_with: Mapping[ServiceName, str]) -> bool:
+        """Start or restart the container where that is all it needs; whether it was."""
+        if state.status == "gone":
+            return False
+        try:
+            if state.status != "running":
+                await asyncio.to_thread(self.engine.start, container_id)
+                return True
+        except EngineError as error:
+            raise pulumi.RunError(await self._report(container_id, f"can't be started: {error}", None)) from error
+        for dependency, dependency_id in restarts_with.items():
+            other = await self._state(dependency_id)
+            if other.started and state.started and other.started > state.started:
+                pulumi.log.info(f"{self.service} is restarted: {dependency} started after it, and it would not reconnect")
+                await asyncio.to_thread(self.engine.restart, container_id, self.grace_seconds)
+                return True
+        return False
+
+    async def _try(self, container_id: str) -> ProbeResult:
+        if self.probe.precondition:
+            cheap = await asyncio.to_thread(self.engine.probe, container_id, ("CMD", *self.probe.precondition))
+            if cheap.exit_code not in {0, *_CANNOT_RUN}:
+                return cheap
+        return await asyncio.to_thread(self.engine.probe, container_id, self.probe.test)
+
+    async def _report(self, container_id: str, cause: str, last: ProbeResult | None) -> str:
+        state = await self._state(container_id)
+        logs = await asyncio.to_thread(self.engine.logs, container_id, _LOG_LINES)
+        states = await asyncio.to_thread(self.engine.states, self.project)
+        return report(self.service, state, cause, last, logs, states)
+
+
+def hopeless(before: ContainerState, now: ContainerState, failures: int) -> str | None:
+    """Why a container can't become ready any more; None while it may.
+
+    Args:
+        before: its state when the gate began to look.
+        now: its state after the last probe failed.
+        failures: probes that failed since.
+    """
+    if now.status == "gone":
+        return "is gone: its container was removed"
+    if now.out_of_memory and (now.status != "running" or now.restarts > before.restarts):
+        return f"was killed for lack of memory ({now.in_words})"
+    if now.status not in {"running", "created"}:
+        return f"does not stay up: it is {now.in_words}"
+    if now.restarts > before.restarts:
+        return f"does not stay up: it ended and was started again {now.restarts - before.restarts} times"
+    if now.health == "unhealthy" and failures >= _UNHEALTHY_FAILURES:
+        return "is running, but unhealthy"
+    return None
+
+
+def report(
+    service: ServiceName,
+    state: ContainerState,
+    cause: str,
+    last: ProbeResult | None,
+    logs: Sequence[str],
+    states: Sequence[ContainerState],
+) -> str:
+    """The message of a gate that failed: service and cause, last probe, last log lines, the other services, the mend."""
+    lines = [f"{service} {cause}."]
+    if state.error:
+        lines.append(f"The engine says: {state.error}")
+    if last is not None and last.output:
+        lines += ["Its last probe said:", *(f"    {line}" for line in last.output.splitlines()[-_LOG_LINES:])]
+    lines += [f"Its last {len(logs)} log lines:", *(f"    {line}" for line in logs)] if logs else ["It logged nothing."]
+    others = [other for other in states if other.name != state.name]
+    if others:
+        lines += ["The other services:", *(f"    {other.service}: {other.in_words}" for other in others)]
+    lines.append(_mend(service, state))
+    return "\n".join(lines)
+
+
+def _mend(service: ServiceName, state: ContainerState) -> str:
+    if state.out_of_memory:
+        prefix = "POSTGRES" if service is ServiceName.DB else service.removesuffix("-api").replace("-", "_").upper()
+        return f"To mend it: raise {prefix}_MEMORY_MB in the settings, then run `make up` again."
+    return (
+        f"To mend it: `make logs SERVICE={service}` shows more; remove the cause, then run `make up` again. Nothing else needs cleaning up."
+    )

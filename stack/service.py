@@ -1,0 +1,156 @@
+"""A service as a component: its spec, realised as containers, and the gate that tells when they are ready.
+
+The forms that the Docker provider needs are all here, each with its reason (tried on a real engine with pulumi-docker 5.2).
+"""
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_docker as docker
+
+from stack.engine import Engine
+from stack.naming import RESTARTS_WITH, Naming
+from stack.readiness import Gate
+from stack.spec import Probe, ServiceSpec
+from stack.vocabulary import VolumeName
+
+_NOT_APPLIED_IN_PLACE = ["healthcheck", "tmpfs"]
+"""What the provider would report as updated and leave as it was: a change must replace the container."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """Where services are realised.
+
+    Attributes:
+        naming: names and labels.
+        network: the network that all services join.
+        volumes: the data volumes.
+        bind_address: host address of published ports.
+        time_zone: of all containers.
+        engine: where gates look; None in a preview and under mocks, where gates pass.
+    """
+
+    naming: Naming
+    network: docker.Network
+    volumes: dict[VolumeName, docker.Volume]
+    bind_address: str
+    time_zone: str
+    engine: Engine | None
+
+
+class Service(pulumi.ComponentResource):
+    """The containers of one service.
+
+    Attributes:
+        spec: what it is.
+        containers: one for each replica.
+        container_id: of the first container, known when all are ready.
+    """
+
+    def __init__(self, spec: ServiceSpec, host: Host) -> None:
+        super().__init__("whatsapp:stack:Service", spec.name)
+        self.spec = spec
+        self._host = host
+        self.containers = [self._container(number) for number in range(1, spec.replicas + 1)]
+        ids: list[pulumi.Output[str]] = [self._ready(container) for container in self.containers]
+        self.container_id = pulumi.Output.all(*ids).apply(lambda ready: str(ready[0]))
+        self.register_outputs({"containers": [container.name for container in self.containers]})
+
+    def endpoint(self, value: pulumi.Input[str]) -> pulumi.Output[str]:
+        """`value`, once the service is ready: whoever uses it waits."""
+        return pulumi.Output.all(value, self.container_id).apply(lambda pair: str(pair[0]))
+
+    def _container(self, number: int) -> docker.Container:
+        spec, naming = self.spec, self._host.naming
+        labels = {name: pulumi.Output.from_input(value) for name, value in naming.container_labels(spec.name, number).items()}
+        labels |= {f"{RESTARTS_WITH}.{name}": pulumi.Output.from_input(value) for name, value in spec.restarts_with.items()}
+        return docker.Container(
+            naming.container(spec.name, number).removeprefix(f"{naming.project}-") if spec.replicas > 1 else spec.name,
+            name=naming.container(spec.name, number),
+            image=spec.image,
+            hostname=spec.name,
+            command=list(spec.command) or None,
+            entrypoints=list(spec.entrypoint) or None,
+            user=spec.user,
+            envs=[
+                pulumi.Output.concat(name, "=", value) for name, value in sorted({"TZ": self._host.time_zone, **spec.environment}.items())
+            ],
+            labels=[docker.ContainerLabelArgs(label=label, value=value) for label, value in labels.items()],
+            networks_advanced=self._networks(),
+            mounts=self._mounts(),
+            ports=self._ports(number),
+            uploads=[docker.ContainerUploadArgs(file=each.path, content=each.content, permissions=each.mode) for each in spec.files],
+            healthcheck=_health_check(spec.probe),
+            # must_run: a refresh that finds the container stopped starts it again.
+            must_run=True,
+            restart="unless-stopped",
+            memory=spec.limits.memory_mib,
+            memory_swap=spec.limits.memory_mib,  # without it a refresh sees the engine's default as drift; equal means no swap
+            cpus=cores(spec.limits.cpus),
+            capabilities=docker.ContainerCapabilitiesArgs(adds=[f"CAP_{name}" for name in spec.capabilities] or None, drops=["ALL"]),
+            security_opts=["no-new-privileges:true"],
+            log_driver="json-file",
+            log_opts={"max-size": "10m", "max-file": "3"},
+            # The provider kills at once unless told to wait; stop_timeout is for `docker stop` and the engine's own shutdown.
+            destroy_grace_seconds=spec.stop_grace_seconds,
+            stop_timeout=spec.stop_grace_seconds,
+            # Names are fixed, so the old container has to go first. The provider says so only for the changes that it replaces by itself.
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True, replace_on_changes=_NOT_APPLIED_IN_PLACE),
+        )
+
+    def _networks(self) -> list[docker.ContainerNetworksAdvancedArgs]:
+        # By id: attached by name, containers would stay detached from a network that was removed and made again.
+        return [docker.ContainerNetworksAdvancedArgs(name=self._host.network.id, aliases=[self.spec.name, *self.spec.aliases])]
+
+    def _mounts(self) -> list[docker.ContainerMountArgs]:
+        volumes = self._host.volumes
+        data = [
+            docker.ContainerMountArgs(type="volume", target=path, source=volumes[name].name) for path, name in self.spec.volumes.items()
+        ]
+        host = [
+            docker.ContainerMountArgs(type="bind", target=bind.target, source=str(bind.source), read_only=bind.read_only)
+            for bind in self.spec.binds
+        ]
+        return data + host
+
+    def _ports(self, number: int) -> list[docker.ContainerPortArgs]:
+        # Ascending, as the provider reads them back.
+        return [
+            docker.ContainerPortArgs(internal=port.container, external=port.host + number - 1, ip=self._host.bind_address)
+            for port in sorted(self.spec.ports, key=lambda port: port.container)
+        ]
+
+    def _ready(self, container: docker.Container) -> pulumi.Output[str]:
+        if self._host.engine is None:
+            return container.id
+        gate = Gate(self._host.engine, self._host.naming.project, self.spec.name, self.spec.probe, self.spec.stop_grace_seconds)
+
+        async def pass_gate(known: list[str]) -> str:
+            container_id, *others = known
+            await gate.wait(container_id, dict(zip(self.spec.restarts_with, others, strict=True)))
+            return container_id
+
+        return pulumi.Output.all(container.id, *self.spec.restarts_with.values()).apply(pass_gate)
+
+
+def _health_check(probe: Probe) -> docker.ContainerHealthcheckArgs:
+    return docker.ContainerHealthcheckArgs(
+        tests=list(probe.test),
+        interval=duration(probe.interval),
+        timeout=duration(probe.timeout),
+        start_period=duration(probe.limit),
+        retries=probe.retries,
+    )
+
+
+def duration(seconds: int) -> str:
+    """Seconds as the engine's own notation gives them back, `1m30s` and not `90s`: any other form is a change at every `up`."""
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes}m{rest}s" if hours else f"{minutes}m{rest}s" if minutes else f"{rest}s"
+
+
+def cores(value: float) -> str:
+    """A CPU limit as the engine gives it back, `1.0` and `0.5`: any other form replaces the container at every `up`."""
+    return str(round(float(value), 2))

@@ -1,0 +1,54 @@
+"""`app`: the application."""
+
+from pathlib import Path
+
+import pulumi
+
+from stack.context import Context
+from stack.service import Service
+from stack.services.db import Db
+from stack.services.evolution_api import EvolutionApi
+from stack.spec import BindMount, File, Limits, Port, Probe, ServiceSpec
+from stack.vocabulary import APP_PORT, ServiceName
+
+_SOURCES = ("src", "scripts", "tasks", "alembic", "alembic.ini")
+"""What a developer edits; mounted over the image's own in development."""
+
+_INTERNAL_ALIAS = "app.internal"
+"""A name with a dot: Evolution API 2.2.3 calls no global webhook on a host without one."""
+
+
+class App(Service):
+    """The application's containers."""
+
+    def __init__(self, context: Context, database: Db, evolution: EvolutionApi) -> None:
+        super().__init__(spec(context, database.url, evolution.url), context.host)
+
+
+def spec(context: Context, database_url: pulumi.Input[str], evolution_url: pulumi.Input[str]) -> ServiceSpec:
+    """The spec of the application."""
+    settings = context.settings
+    return ServiceSpec(
+        name=ServiceName.APP,
+        image=context.images.of(ServiceName.APP),
+        environment={
+            **settings.app_variables,
+            "ENVIRONMENT": settings.environment,
+            "LOG_LEVEL": settings.app_log_level,
+            "EVOLUTION_API_URL": evolution_url,
+        },
+        files=(
+            File("/run/secrets/database_url", database_url),
+            File("/run/secrets/evolution_api_key", context.credentials.evolution_api_key),
+        ),
+        binds=_sources(context.folder) if settings.app_mount_source else (),
+        ports=(Port(APP_PORT, settings.app_port),),
+        aliases=(_INTERNAL_ALIAS,),
+        probe=Probe(("CMD", "python", "-m", "src.healthcheck"), limit=90),
+        limits=Limits(settings.app_memory_mb, settings.app_cpus),
+        replicas=settings.app_replicas,
+    )
+
+
+def _sources(folder: Path) -> tuple[BindMount, ...]:
+    return tuple(BindMount(folder / name, f"/app/{name}") for name in _SOURCES)

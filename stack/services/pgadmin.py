@@ -1,0 +1,38 @@
+"""`pgadmin`: a web page for both databases, on request."""
+
+import pulumi
+
+from stack.context import Context
+from stack.service import Service
+from stack.spec import File, Limits, Port, Probe, ServiceSpec
+from stack.vocabulary import PGADMIN_PORT, ServiceName
+
+_PASSWORD_FILE = "/run/secrets/pgadmin_password"  # noqa: S105 - a path
+
+
+class Pgadmin(Service):
+    """pgAdmin. Its own settings live in its container: what it shows lives in the databases."""
+
+    def __init__(self, context: Context, password: pulumi.Output[str]) -> None:
+        super().__init__(spec(context, password), context.host)
+
+
+def spec(context: Context, password: pulumi.Output[str]) -> ServiceSpec:
+    """The spec of pgAdmin."""
+    settings = context.settings
+    return ServiceSpec(
+        name=ServiceName.PGADMIN,
+        image=context.images.of(ServiceName.PGADMIN),
+        environment={
+            "PGADMIN_DEFAULT_EMAIL": settings.pgadmin_default_email,
+            "PGADMIN_DEFAULT_PASSWORD_FILE": _PASSWORD_FILE,
+            # Without new privileges it could not listen on 80, its default.
+            "PGADMIN_LISTEN_PORT": str(PGADMIN_PORT),
+            "PGADMIN_DISABLE_POSTFIX": "true",
+        },
+        files=(File(_PASSWORD_FILE, password),),
+        ports=(Port(PGADMIN_PORT, settings.pgadmin_port),) if settings.publishes_everything else (),
+        # Not `/login`: it leaves a session file behind at every probe.
+        probe=Probe(("CMD-SHELL", f"wget -q -O /dev/null http://127.0.0.1:{PGADMIN_PORT}/misc/ping"), limit=120),
+        limits=Limits(settings.pgadmin_memory_mb, settings.pgadmin_cpus),
+    )

@@ -1,0 +1,54 @@
+"""`rabbitmq`: through which Evolution API announces events."""
+
+import json
+
+from stack.context import Context
+from stack.credentials import login_url
+from stack.service import Service
+from stack.services.rabbitmq_definitions import configuration, definitions
+from stack.spec import File, Limits, Port, Probe, ServiceSpec
+from stack.vocabulary import AMQP_PORT, RABBITMQ_UI_PORT, ServiceName, VolumeName
+
+_RABBITMQ_USER_ID = "999:999"
+"""`rabbitmq` in the official image. As root, without capabilities, its tools could not read the node's cookie."""
+
+
+class Rabbitmq(Service):
+    """RabbitMQ with its management page.
+
+    Attributes:
+        amqp_url: `amqp://user:password@rabbitmq:5672`, without a virtual host, once it is ready.
+    """
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(spec(context), context.host)
+        user, password = context.settings.rabbitmq_default_user, context.credentials.rabbitmq_password
+        self.amqp_url = self.endpoint(login_url("amqp", user, password, f"{ServiceName.RABBITMQ}:{AMQP_PORT}"))
+
+
+def spec(context: Context) -> ServiceSpec:
+    """The spec of RabbitMQ."""
+    settings = context.settings
+    user = settings.rabbitmq_default_user
+    imported = context.credentials.rabbitmq_password.apply(lambda password: json.dumps(definitions(user, password)))
+    return ServiceSpec(
+        name=ServiceName.RABBITMQ,
+        image=context.images.of(ServiceName.RABBITMQ),
+        user=_RABBITMQ_USER_ID,
+        files=(
+            File("/etc/rabbitmq/conf.d/90-stack.conf", configuration(settings.rabbitmq_memory_mb)),
+            File("/etc/rabbitmq/definitions.json", imported),
+        ),
+        volumes={"/var/lib/rabbitmq": VolumeName.RABBITMQ_DATA},
+        ports=(Port(RABBITMQ_UI_PORT, settings.rabbitmq_ui_port),) if settings.publishes_everything else (),
+        # The check starts an Erlang machine (0.7 s of CPU), so it is run only when the port is open, and at a calm interval.
+        probe=Probe(
+            ("CMD", "rabbitmq-diagnostics", "-q", "check_port_connectivity"),
+            precondition=("bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{AMQP_PORT}"),
+            limit=180,
+            interval=60,
+            timeout=20,
+        ),
+        limits=Limits(settings.rabbitmq_memory_mb, settings.rabbitmq_cpus),
+        stop_grace_seconds=60,
+    )

@@ -1,0 +1,285 @@
+"""The one table of settings: name, type, default, meaning.
+
+`.env.example`, the README's tables and the validation are made from it. A field's name in capitals is the setting's name.
+A secret without a value is generated; everything else has a default that starts without errors.
+"""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from stack.settings_types import (
+    BucketName,
+    Cpus,
+    Email,
+    HostPort,
+    HttpUrl,
+    ImageReference,
+    LoginName,
+    MemoryMiB,
+    MinioSecret,
+    PhoneVersion,
+    ProjectName,
+    Secret,
+    SqlName,
+    TimeZone,
+    WebhookUrl,
+)
+from stack.vocabulary import DEFAULT_EVENTS, Event
+
+
+class Environment(StrEnum):
+    """How strict a stack is: production wants its own settings file and passphrase."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class ImageSource(StrEnum):
+    """Where images come from: a container registry, or built here from packages."""
+
+    REGISTRY = "registry"
+    LOCAL = "local"
+
+
+class Publication(StrEnum):
+    """Which services have ports on the host: all that people look at, or only those that the world calls."""
+
+    ALL = "all"
+    PUBLIC = "public"
+
+
+class EvolutionKind(StrEnum):
+    """What runs as evolution-api: the real API, or its simulator, which needs no phone."""
+
+    API = "api"
+    SIMULATOR = "simulator"
+
+
+def setting(default: Any, description: str, example: str | None = None) -> Any:  # noqa: ANN401 - pydantic's Field has the same type
+    """One row of the table; `example` is shown where the default can't be."""
+    return Field(default=default, description=description, examples=None if example is None else [example])
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class StackSettings(_Section):
+    """Stack."""
+
+    environment: Environment = setting(Environment.DEVELOPMENT, "`development` or `production`")
+    env_file: str = setting("", "Settings file (`.env` for dev, `.env.<stack>` for others); only in the stack's configuration", ".env.prod")
+    project_name: ProjectName | None = setting(None, "Compose project name; name an existing project to adopt its volumes", "whatsapp-dev")
+    bind_address: Literal["127.0.0.1", "0.0.0.0", "::1", "::"] = setting("127.0.0.1", "Host address on which ports are published")  # noqa: S104
+    publish: Publication = setting(Publication.ALL, "Published services: `all`, or `public` for app and evolution-api only")
+    protect_volumes: bool = setting(False, "Refuse any change that would delete a data volume")
+    images: ImageSource = setting(
+        ImageSource.REGISTRY, "Image source: `registry`, or `local` to build from packages (chosen by the set-up)"
+    )
+    tz: TimeZone = setting("America/Sao_Paulo", "Time zone of all containers")
+
+
+class AppSettings(_Section):
+    """Application."""
+
+    app_port: HostPort = setting(8000, "Host port of the application; replicas take the ports after it")
+    app_replicas: int = Field(default=1, ge=1, le=32, description="Number of application containers")
+    app_mount_source: bool = setting(True, "Mount src, scripts, tasks and alembic and reload on change; off: run from the image")
+    app_log_level: Literal["debug", "info", "warning", "error"] = setting("info", "Log level of the application")
+    app_python_image: ImageReference = setting("python:3.12-slim", "Base image of the application's build")
+    app_memory_mb: MemoryMiB = setting(512, "Memory limit of each application container, MiB")
+    app_cpus: Cpus = setting(2.0, "CPU limit of each application container, cores")
+    evolution_api_key: Secret | None = setting(None, "Key that the application sends to Evolution API", "exampleKey0123456789exampleKey012")
+
+
+class DbSettings(_Section):
+    """Application database (db)."""
+
+    postgres_user: SqlName = setting("app", "User of the application's database")
+    postgres_password: Secret | None = setting(None, "Password of that user", "examplePassword0123456789example")
+    postgres_db: SqlName = setting("app", "Name of the application's database")
+    postgres_port: HostPort = setting(5432, "Host port of the application's database")
+    postgres_max_connections: int = Field(default=100, ge=10, le=10_000, description="Connection limit of the application's database")
+    postgres_image: ImageReference = setting("postgres:16", "Image of the application's database")
+    postgres_memory_mb: MemoryMiB = setting(512, "Memory limit, MiB")
+    postgres_cpus: Cpus = setting(2.0, "CPU limit, cores")
+
+
+class EvolutionSettings(_Section):
+    """Evolution API."""
+
+    evolution: EvolutionKind = setting(EvolutionKind.API, "`api`, or `simulator` to work without a phone (always with IMAGES=local)")
+    evolution_port: HostPort = setting(8080, "Host port of Evolution API")
+    authentication_api_key: Secret | None = setting(None, "Key that Evolution API accepts", "exampleKey0123456789exampleKey012")
+    evolution_server_url: HttpUrl | None = setting(None, "Public URL of Evolution API, as events carry it", "http://localhost:8080")
+    evolution_client_name: LoginName = setting("evolution", "Name that scopes this API's instances in its database")
+    evolution_log_level: str = setting("ERROR,WARN,INFO,LOG", "Log levels of Evolution API, separated by commas")
+    evolution_image: ImageReference = setting("atendai/evolution-api:v2.2.3", "Image of Evolution API")
+    evolution_memory_mb: MemoryMiB = setting(1024, "Memory limit, MiB")
+    evolution_cpus: Cpus = setting(2.0, "CPU limit, cores")
+    config_session_phone_version: PhoneVersion = setting(
+        "", "WhatsApp Web version to announce; empty asks WhatsApp for the latest", "2.3000.1015901307"
+    )
+    config_session_phone_client: str = setting("Evolution API", "Device name shown in the phone's list of linked devices")
+    config_session_phone_name: Literal["Chrome", "Firefox", "Edge", "Opera", "Safari"] = setting(
+        "Chrome", "Browser name shown in that list"
+    )
+    qrcode_limit: int = Field(default=30, ge=1, le=1000, description="QR codes shown before pairing is given up")
+    del_instance: bool = setting(False, "Delete instances that are not connected")
+    telemetry_enabled: bool = setting(False, "Send request paths, instance names included, to Evolution's makers")
+    authentication_expose_in_fetch_instances: bool = setting(False, "Put the instance's token into every event")
+    language: Literal["en", "pt-BR", "es"] = setting("pt-BR", "Language of Evolution API's own texts")
+
+
+class PrivacySettings(_Section):
+    """What Evolution API stores (privacy)."""
+
+    database_save_data_instance: bool = setting(True, "Store instances (needed to keep pairings)")
+    database_save_data_new_message: bool = setting(True, "Store messages (needed for media)")
+    database_save_message_update: bool = setting(True, "Store delivery and read marks")
+    database_save_data_contacts: bool = setting(True, "Store contacts")
+    database_save_data_chats: bool = setting(True, "Store chats")
+    database_save_data_labels: bool = setting(True, "Store labels")
+    database_save_data_historic: bool = setting(False, "Store the history that the phone sends when it is paired")
+    database_save_is_on_whatsapp: bool = setting(True, "Remember which numbers are on WhatsApp")
+    database_save_is_on_whatsapp_days: int = Field(default=7, ge=1, le=3650, description="Days to remember that")
+    database_delete_message: bool = setting(True, "Keep messages that were deleted, marked as such, instead of removing them")
+
+
+class EvolutionDbSettings(_Section):
+    """Evolution API's database (evolution_postgres)."""
+
+    evolution_postgres_user: SqlName = setting("evolution", "User of Evolution's database")
+    evolution_postgres_password: Secret | None = setting(None, "Password of that user", "examplePassword0123456789example")
+    evolution_postgres_db: SqlName = setting("evolution", "Name of Evolution's database")
+    evolution_postgres_port: HostPort = setting(5433, "Host port of Evolution's database")
+    evolution_postgres_max_connections: int = Field(default=100, ge=10, le=10_000, description="Connection limit of Evolution's database")
+    evolution_postgres_image: ImageReference = setting("postgres:15", "Image of Evolution's database")
+    evolution_postgres_memory_mb: MemoryMiB = setting(512, "Memory limit, MiB")
+    evolution_postgres_cpus: Cpus = setting(2.0, "CPU limit, cores")
+
+
+class RedisSettings(_Section):
+    """Redis."""
+
+    redis_password: Secret | None = setting(
+        None, "Password of Redis, which holds WhatsApp session keys", "examplePassword0123456789example"
+    )
+    redis_image: ImageReference = setting("redis:7", "Image of Redis")
+    redis_memory_mb: MemoryMiB = setting(256, "Memory limit, MiB")
+    redis_cpus: Cpus = setting(1.0, "CPU limit, cores")
+
+
+class RabbitmqSettings(_Section):
+    """RabbitMQ."""
+
+    rabbitmq_default_user: LoginName = setting("whatsapp", "User of RabbitMQ, administrator of its web page")
+    rabbitmq_default_pass: Secret | None = setting(None, "Password of that user", "examplePassword0123456789example")
+    rabbitmq_ui_port: HostPort = setting(15672, "Host port of RabbitMQ's web page")
+    rabbitmq_image: ImageReference = setting("rabbitmq:management", "Image of RabbitMQ")
+    rabbitmq_memory_mb: MemoryMiB = setting(768, "Memory limit, MiB")
+    rabbitmq_cpus: Cpus = setting(2.0, "CPU limit, cores")
+    rabbitmq_exchange_name: LoginName = setting("evolution", "Exchange on which Evolution API publishes its events")
+
+
+class MinioSettings(_Section):
+    """MinIO."""
+
+    minio_root_user: LoginName = setting("whatsapp", "User of MinIO, for its console and for Evolution API")
+    minio_root_password: MinioSecret | None = setting(
+        None, "Password of that user, 8 characters or more", "examplePassword0123456789example"
+    )
+    minio_port: HostPort = setting(9000, "Host port of MinIO's S3 interface")
+    minio_console_port: HostPort = setting(9001, "Host port of MinIO's console")
+    s3_bucket: BucketName = setting("evolution", "Bucket for media; Evolution 2.2.3 makes its objects readable to whoever reaches MinIO")
+    minio_image: ImageReference = setting("quay.io/minio/minio", "Image of MinIO")
+    minio_memory_mb: MemoryMiB = setting(512, "Memory limit, MiB")
+    minio_cpus: Cpus = setting(2.0, "CPU limit, cores")
+
+
+class AudioConverterSettings(_Section):
+    """Audio converter."""
+
+    audio_converter_port: HostPort = setting(4040, "Port of the converter inside the network")
+    audio_converter_api_key: Secret | None = setting(
+        None, "Key that the converter accepts and Evolution API sends", "exampleKey0123456789exampleKey012"
+    )
+    audio_converter_image: ImageReference = setting("atendai/evolution-audio-converter:latest", "Image of the audio converter")
+    audio_converter_memory_mb: MemoryMiB = setting(512, "Memory limit, MiB")
+    audio_converter_cpus: Cpus = setting(2.0, "CPU limit, cores")
+
+
+class PgadminSettings(_Section):
+    """pgAdmin."""
+
+    pgadmin_enabled: bool = setting(False, "Run pgAdmin")
+    pgadmin_port: HostPort = setting(5050, "Host port of pgAdmin")
+    pgadmin_default_email: Email = setting("admin@example.com", "Login of pgAdmin")
+    pgadmin_default_password: Secret | None = setting(None, "Password of that login", "examplePassword0123456789example")
+    pgadmin_image: ImageReference = setting("dpage/pgadmin4:latest", "Image of pgAdmin")
+    pgadmin_memory_mb: MemoryMiB = setting(512, "Memory limit, MiB")
+    pgadmin_cpus: Cpus = setting(1.0, "CPU limit, cores")
+
+
+def _switches(prefix: str, transport: str) -> dict[str, Any]:
+    return {
+        f"{prefix}_{event.lower()}": (bool, setting(event in DEFAULT_EVENTS, f"Announce {event.replace('_', ' ').lower()} {transport}"))
+        for event in Event
+    }
+
+
+if TYPE_CHECKING:
+
+    class _RabbitmqEvents(_Section): ...
+
+    class _WebhookEvents(_Section): ...
+
+else:
+    _RabbitmqEvents = create_model("_RabbitmqEvents", __base__=_Section, **_switches("rabbitmq_events", "through RabbitMQ"))
+    _WebhookEvents = create_model("_WebhookEvents", __base__=_Section, **_switches("webhook_events", "by webhook"))
+
+
+class RabbitmqEventSettings(_RabbitmqEvents):
+    """Events through RabbitMQ."""
+
+    @property
+    def rabbitmq_events(self) -> dict[Event, bool]:
+        """Whether each event is announced through RabbitMQ."""
+        return {event: getattr(self, f"rabbitmq_events_{event.lower()}") for event in Event}
+
+
+class WebhookEventSettings(_WebhookEvents):
+    """Events by webhook."""
+
+    webhook_global_enabled: bool = setting(False, "Call one webhook for the events of all instances")
+    webhook_global_url: WebhookUrl = setting("", "URL of that webhook", "http://app.internal:8000/webhooks/evolution")
+    webhook_global_webhook_by_events: bool = setting(False, "Append the event's name to the URL")
+
+    @property
+    def webhook_events(self) -> dict[Event, bool]:
+        """Whether each event is announced by the global webhook."""
+        return {event: getattr(self, f"webhook_events_{event.lower()}") for event in Event}
+
+
+class SettingsTable(
+    StackSettings,
+    AppSettings,
+    DbSettings,
+    EvolutionSettings,
+    PrivacySettings,
+    EvolutionDbSettings,
+    RedisSettings,
+    RabbitmqSettings,
+    MinioSettings,
+    AudioConverterSettings,
+    PgadminSettings,
+    RabbitmqEventSettings,
+    WebhookEventSettings,
+):
+    """All sections in one: the fields that a stack's settings have."""
+
+
+SECTIONS: tuple[type[_Section], ...] = SettingsTable.__bases__
+"""The sections, in the order in which people read them; a section's docstring is its title."""

@@ -1,0 +1,204 @@
+"""A real Postgres, a fake Evolution API over real HTTP, and the application between them.
+
+Needs a Docker engine. The Postgres is the local image where it was built, else the official one, which the engine pulls.
+"""
+
+import asyncio
+import contextlib
+import json
+import socket
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event, Thread
+
+import asyncpg
+import docker
+import httpx
+import pytest
+from docker.errors import DockerException, ImageNotFound
+from docker.models.containers import Container
+from pydantic import HttpUrl, SecretStr
+
+from src.application import create_app
+from src.settings import Settings
+
+POSTGRES_IMAGES = ("whatsapp-local/postgres:16", "postgres:16")
+PASSWORD = "a-database-password"
+KEY = "the-evolution-key"
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@dataclass(frozen=True)
+class Postgres:
+    container: Container
+    address: str
+
+    def url(self, database: str = "app", password: str = PASSWORD) -> str:
+        return f"postgresql://app:{password}@{self.address}/{database}"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    try:
+        engine = docker.from_env()
+    except DockerException as error:
+        pytest.fail(f"These tests start a Postgres container, but no Docker engine answers: {error}. `make setup` brings one.")
+    container = engine.containers.run(
+        _available_image(engine),
+        name=f"whatsapp-test-postgres-{uuid.uuid4().hex[:8]}",
+        command=["postgres", "-c", "fsync=off"],
+        environment={"POSTGRES_USER": "app", "POSTGRES_DB": "app", "POSTGRES_PASSWORD": PASSWORD},
+        ports={"5432/tcp": ("127.0.0.1", 0)},
+        tmpfs={"/var/lib/postgresql/data": ""},
+        detach=True,
+    )
+    try:
+        container.reload()
+        published = container.ports["5432/tcp"] or []
+        server = Postgres(container, f"127.0.0.1:{published[0]['HostPort']}")
+        asyncio.run(_wait_for(server))
+        yield server
+    finally:
+        container.remove(force=True, v=True)
+
+
+def _available_image(engine: docker.DockerClient) -> str:
+    for image in POSTGRES_IMAGES:
+        with contextlib.suppress(ImageNotFound):
+            engine.images.get(image)
+            return image
+    return POSTGRES_IMAGES[-1]  # `run` pulls it
+
+
+async def _wait_for(server: Postgres) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            await (await asyncpg.connect(server.url(), timeout=2)).close()
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            if time.monotonic() > deadline:
+                pytest.fail(f"Postgres took no connection within 60 s. Its log ends: {server.container.logs(tail=10).decode()}")
+            await asyncio.sleep(0.1)
+        else:
+            return
+
+
+@pytest.fixture
+def database_url(postgres: Postgres) -> str:
+    """The URL of a new, empty database."""
+    name = f"t{uuid.uuid4().hex}"
+
+    async def create() -> None:
+        connection = await asyncpg.connect(postgres.url())
+        await connection.execute(f"CREATE DATABASE {name}")
+        await connection.close()
+
+    asyncio.run(create())
+    return postgres.url(name)
+
+
+@dataclass
+class FakeEvolution:
+    """Answers as Evolution API 2.2.3 does (its facts page, chapter 3), or as a test tells it to."""
+
+    url: str = ""
+    accepted_key: str = KEY
+    guarded: bool = True
+    answers: dict[str, tuple[int, object]] = field(default_factory=dict)
+    hang: Event = field(default_factory=Event)
+    """Set: requests are taken and never answered."""
+    released: Event = field(default_factory=Event)
+
+    def answer(self, path: str, key: str | None) -> tuple[int, object]:
+        if path in self.answers:
+            return self.answers[path]
+        if path == "/":
+            return 200, {"status": 200, "message": "Welcome to the Evolution API, it is working!", "version": "2.2.3"}
+        if self.guarded and key != self.accepted_key:
+            return 401, {"status": 401, "error": "Unauthorized", "response": {"message": "Unauthorized"}}
+        if path == "/verify-creds":
+            return 200, {"status": 200, "message": "Credentials are valid"}
+        if path == "/instance/fetchInstances":
+            return 200, [{"name": "a1", "connectionStatus": "close", "token": "a-token"}]
+        return 404, {"status": 404, "error": "Not Found", "response": {"message": [f"Cannot GET {path}"]}}
+
+
+@pytest.fixture
+def fake_evolution() -> Iterator[FakeEvolution]:
+    fake = FakeEvolution()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            if fake.hang.is_set():
+                fake.released.wait()
+                return
+            status, content = fake.answer(self.path, self.headers.get("apikey"))
+            body = content.encode() if isinstance(content, str) else json.dumps(content).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_POST(self) -> None:
+            self.do_GET()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    fake.url = f"http://127.0.0.1:{server.server_port}"
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield fake
+    fake.released.set()
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def closed_port() -> int:
+    """A port of this machine where nothing listens."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port that takes connections and never says a word."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(16)
+        yield int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def make_settings(database_url: str, fake_evolution: FakeEvolution) -> Callable[..., Settings]:
+    """Settings with which everything is well, but for what a test changes."""
+
+    def make(database: str = database_url, evolution: str = fake_evolution.url, key: str = KEY) -> Settings:
+        return Settings(database_url=SecretStr(database), evolution_api_url=HttpUrl(evolution), evolution_api_key=SecretStr(key))
+
+    return make
+
+
+@contextlib.asynccontextmanager
+async def served(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the application, which runs in this process."""
+    app = create_app(settings)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://app") as client:
+        yield client
+
+
+@pytest.fixture
+def serve() -> Callable[[Settings], contextlib.AbstractAsyncContextManager[httpx.AsyncClient]]:
+    return served

@@ -143,18 +143,18 @@ def _run_program(program: str, parallel: int) -> None:
     try:
         loop.run_until_complete(run_in_stack(execute))
     finally:
-        _drain(loop)
+        loop.run_until_complete(_drain())
+        loop.close()
         sys.stdout.flush()
         sys.stderr.flush()
 
 
-def _drain(loop: asyncio.AbstractEventLoop) -> None:
+async def _drain() -> None:
     """Cancel what a failed program left running; its outcome no longer matters."""
-    pending = asyncio.all_tasks(loop)
+    pending = asyncio.all_tasks() - {asyncio.current_task()}
     for task in pending:
         task.cancel()
-    loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
-    loop.close()
+    await asyncio.gather(*pending, return_exceptions=True)
 
 
 def _report_of(failure: BaseException, program: str) -> str:
@@ -175,7 +175,8 @@ def _from_program_on(trace: TracebackType | None, program: str) -> TracebackType
     """The part of a traceback that begins in the program; all of it when it never gets there."""
     step = trace
     while step is not None:
-        if step.tb_frame.f_code.co_filename.startswith(program + os.sep):
+        file = step.tb_frame.f_code.co_filename
+        if file.startswith(program + os.sep) and not file.startswith(sys.prefix + os.sep):  # the environment may lie in the project
             return step
         step = step.tb_next
     return trace

@@ -156,7 +156,7 @@ def fake_evolution() -> Iterator[FakeEvolution]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     fake.url = f"http://127.0.0.1:{server.server_port}"
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     yield fake
     fake.released.set()
     server.shutdown()

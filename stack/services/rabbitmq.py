@@ -5,7 +5,7 @@ import json
 from stack.context import Context
 from stack.credentials import login_url
 from stack.service import Service
-from stack.services.rabbitmq_definitions import configuration, definitions
+from stack.services.rabbitmq_definitions import CONFIGURATION_PATH, DEFINITIONS_PATH, configuration, definitions
 from stack.spec import File, Limits, Port, Probe, ServiceSpec
 from stack.vocabulary import AMQP_PORT, RABBITMQ_UI_PORT, ServiceName, VolumeName
 
@@ -36,8 +36,8 @@ def spec(context: Context) -> ServiceSpec:
         image=context.images.of(ServiceName.RABBITMQ),
         user=_RABBITMQ_USER_ID,
         files=(
-            File("/etc/rabbitmq/conf.d/90-stack.conf", configuration(settings.rabbitmq_memory_mb)),
-            File("/etc/rabbitmq/definitions.json", imported),
+            File(CONFIGURATION_PATH, configuration(settings.rabbitmq_memory_mb)),
+            File(DEFINITIONS_PATH, imported),
         ),
         volumes={"/var/lib/rabbitmq": VolumeName.RABBITMQ_DATA},
         ports=(Port(RABBITMQ_UI_PORT, settings.rabbitmq_ui_port),) if settings.publishes_everything else (),

@@ -1,13 +1,14 @@
 """What RabbitMQ is told at every boot: the definitions document and the configuration fragment. Pure functions, no engine.
 
-RabbitMQ's own variables count only while its database is new; a definitions document is imported at every boot, so that a changed password takes
-effect with the next start and nothing else is lost. Import only adds and changes: a user that is no longer named keeps existing.
+RabbitMQ's own variables count only while its database is new; a definitions document is imported at every boot, so that a changed password
+takes effect with the next start and nothing else is lost. Import only adds and changes: a user that is no longer named keeps existing.
 Every key is known to 3.10 (Debian's) and to 4.x (`rabbitmq:management`): https://www.rabbitmq.com/docs/definitions and `/docs/configure`.
 """
 
 import base64
 import hashlib
-from typing import Any, Final
+import json
+from typing import Final
 
 CONFIGURATION_PATH: Final = "/etc/rabbitmq/conf.d/90-stack.conf"
 DEFINITIONS_PATH: Final = "/etc/rabbitmq/definitions.json"
@@ -39,20 +40,20 @@ def password_hash(password: str, salt: bytes) -> str:
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 
 
-def definitions(user: str, password: str) -> dict[str, Any]:
+def definitions(user: str, password: str) -> str:
     """The definitions document: one administrator, the virtual host "/", and the bound on Evolution's own queues.
 
-    The same arguments give the same document, so that a preview shows a change only when there is one: the salt is made from them.
+    The same arguments give the same text, so that a preview shows a change only when there is one: the salt is made from them.
 
     Args:
         user: name of the administrator.
         password: the administrator's password in clear; only its hash is in the document.
 
     Returns:
-        What belongs into `DEFINITIONS_PATH`, as JSON.
+        JSON for `DEFINITIONS_PATH`.
     """
     salt = hashlib.sha256(f"rabbitmq\0{user}\0{password}".encode()).digest()[:_SALT_BYTES]
-    return {
+    document = {
         "users": [
             {
                 "name": user,
@@ -74,6 +75,7 @@ def definitions(user: str, password: str) -> dict[str, Any]:
             }
         ],
     }
+    return json.dumps(document, indent=2) + "\n"
 
 
 def configuration(memory_mib: int) -> str:

@@ -1,0 +1,126 @@
+"""Runs the program under Pulumi's mocks, with an engine that records what it is asked for."""
+
+import runpy
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pulumi
+from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs, Mocks
+
+PROJECT = Path(__file__).resolve().parents[2]
+SECRET = "4dabf18193072939515e22adb298388d"
+"""Pulumi's mark of a secret on the wire: a wrapped value carries it."""
+
+_READ_BY_THE_PROGRAM = ("Dockerfile", ".dockerignore", "src", "scripts", "tasks", "alembic", "alembic.ini", "images", "simulator")
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One resource as it reached the engine: inputs in the provider's own names, secrets unwrapped."""
+
+    type: str
+    name: str
+    inputs: dict[str, Any]
+    secrets: frozenset[str]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return dict(each.partition("=")[::2] for each in self.inputs["envs"])
+
+    @property
+    def labels(self) -> dict[str, str]:
+        return {each["label"]: each["value"] for each in self.inputs["labels"]}
+
+    @property
+    def files(self) -> dict[str, str]:
+        return {each["file"]: each["content"] for each in self.inputs.get("uploads", [])}
+
+    @property
+    def ports(self) -> dict[int, int]:
+        return {int(each["internal"]): int(each["external"]) for each in self.inputs.get("ports", [])}
+
+    @property
+    def mounts(self) -> dict[str, str]:
+        return {each["target"]: each["source"] for each in self.inputs.get("mounts", [])}
+
+
+class Recorder(Mocks):
+    """An engine and a random provider that give back what the real ones would."""
+
+    def __init__(self) -> None:
+        self.resources: list[Resource] = []
+
+    def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        inputs = {name: _plain(value) for name, value in args.inputs.items()}
+        secrets = frozenset(name for name, value in args.inputs.items() if _holds_secret(value))
+        self.resources.append(Resource(args.typ, args.name, inputs, secrets))
+        state = dict(args.inputs)
+        if args.typ == "random:index/randomPassword:RandomPassword":
+            state["result"] = pulumi.Output.secret(f"generated-{args.name}")
+        if args.typ == "docker:index/remoteImage:RemoteImage":
+            state["imageId"] = f"sha256:{args.name}"
+        return f"id-of-{args.name}", state
+
+    def call(self, args: MockCallArgs) -> dict[str, Any]:
+        raise AssertionError(f"the program looked something up ({args.token}): a preview would need the network for it")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Everything that the program declared and told."""
+
+    resources: tuple[Resource, ...]
+
+    def of_type(self, type_: str) -> list[Resource]:
+        return [each for each in self.resources if each.type == f"docker:index/{type_[0].lower()}{type_[1:]}:{type_}"]
+
+    def container(self, name: str) -> Resource:
+        found = [each for each in self.of_type("Container") if each.inputs["name"] == f"whatsapp-dev-{name}-1"]
+        assert found, f"no container {name}; there are {[each.inputs['name'] for each in self.of_type('Container')]}"
+        return found[0]
+
+    @property
+    def image_names(self) -> dict[str, str]:
+        """The image of each container, by the service's name."""
+        names = {f"sha256:{each.name}": each.inputs["name"] for each in self.of_type("RemoteImage")}
+        return {each.labels["com.docker.compose.service"]: names[each.inputs["image"]] for each in self.of_type("Container")}
+
+
+def record(folder: Path, stack: str = "dev", env: str | None = None, configuration: dict[str, str] | None = None) -> Recording:
+    """Run the program in a folder of its own, so that this machine's settings and state don't count.
+
+    Args:
+        folder: an empty folder.
+        stack: the stack's name.
+        env: what the stack's settings file holds.
+        configuration: the stack's configuration, by setting name.
+    """
+    shutil.copy(PROJECT / "__main__.py", folder)
+    for name in _READ_BY_THE_PROGRAM:
+        (folder / name).symlink_to(PROJECT / name)
+    if env is not None:
+        (folder / (".env" if stack == "dev" else f".env.{stack}")).write_text(env)
+    recorder = Recorder()
+    pulumi.runtime.set_mocks(recorder, project="whatsapp", stack=stack, preview=False)
+    pulumi.runtime.set_all_config({f"whatsapp:{name}": value for name, value in (configuration or {}).items()})
+
+    @pulumi.runtime.test
+    def program() -> None:
+        runpy.run_path(str(folder / "__main__.py"))
+
+    program()
+    return Recording(tuple(recorder.resources))
+
+
+def _holds_secret(value: Any) -> bool:
+    if isinstance(value, dict):
+        return SECRET in value or any(_holds_secret(each) for each in value.values())
+    return isinstance(value, list) and any(_holds_secret(each) for each in value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _plain(value["value"]) if SECRET in value else {name: _plain(each) for name, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list) else value

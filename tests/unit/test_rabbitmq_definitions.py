@@ -4,12 +4,18 @@ import base64
 import hashlib
 import json
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stack.services.rabbitmq_definitions import DEFINITIONS_PATH, configuration, definitions, password_hash
+
+
+def document(user: str = "wa", password: str = "pw") -> dict[str, Any]:
+    parsed: dict[str, Any] = json.loads(definitions(user, password))
+    return parsed
 
 
 def test_the_hash_is_the_one_of_the_example_in_rabbitmqs_documentation() -> None:
@@ -23,42 +29,42 @@ def test_a_salt_of_another_length_is_refused_because_the_broker_would_misread_th
 
 @given(user=st.text(min_size=1), password=st.text(min_size=1))
 def test_the_user_gets_the_hash_of_its_password_and_the_document_is_the_same_every_time(user: str, password: str) -> None:
-    (entry,) = definitions(user, password)["users"]
+    (entry,) = document(user, password)["users"]
     raw = base64.b64decode(entry["password_hash"])
     assert raw[4:] == hashlib.sha256(raw[:4] + password.encode()).digest(), "the broker would refuse this password"
     assert definitions(user, password) == definitions(user, password), "every preview would show a change"
 
 
-def test_the_password_is_not_in_the_definitions("wa", "secret") -> None:
-    assert "n0t-in-clear" not in json.dumps(definitions("wa", "n0t-in-clear"))
+def test_the_password_is_not_in_the_document() -> None:
+    assert "n0t-in-clear" not in definitions("wa", "n0t-in-clear")
 
 
 def test_equal_passwords_of_two_users_have_different_hashes() -> None:
-    first, second = (definitions(user, "secret")["users"][0]["password_hash"] for user in ("a", "b"))
+    first, second = (document(user)["users"][0]["password_hash"] for user in ("a", "b"))
     assert first != second
 
 
 def test_the_user_is_an_administrator_with_all_rights_in_the_default_virtual_host() -> None:
-    made = definitions("wa", "secret")
+    made = document()
     assert made["users"][0]["tags"] == ["administrator"], "the management pages would refuse the user"
     assert made["vhosts"] == [{"name": "/"}]
     assert made["permissions"] == [{"user": "wa", "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}]
 
 
 def test_evolutions_own_queues_are_bounded_and_lose_the_oldest_message() -> None:
-    (policy,) = definitions("wa", "secret")["policies"]
+    (policy,) = document()["policies"]
     assert policy["definition"] == {"max-length": 10_000, "overflow": "drop-head"}
     assert policy["apply-to"] == "queues", "exchanges have no length"
 
 
 @pytest.mark.parametrize("queue", ["evolution.messages.upsert", "evolution.connection.update"])
 def test_the_bound_reaches_evolutions_queue(queue: str) -> None:
-    assert re.search(definitions("wa", "secret")["policies"][0]["pattern"], queue)
+    assert re.search(document()["policies"][0]["pattern"], queue)
 
 
 @pytest.mark.parametrize("queue", ["orders", "app.evolution.messages", "evolution-archive", "evolutionary", "instance1.messages.upsert"])
 def test_the_bound_leaves_the_queues_of_others_alone(queue: str) -> None:
-    assert not re.search(definitions("wa", "secret")["policies"][0]["pattern"], queue), f"messages of {queue} would be dropped"
+    assert not re.search(document()["policies"][0]["pattern"], queue), f"messages of {queue} would be dropped"
 
 
 def test_the_configuration_imports_the_definitions_and_lets_the_user_in_from_other_containers() -> None:

@@ -1,0 +1,78 @@
+# The commands, for people. Each is one line: what it does is in ops/.
+STACK ?= dev
+ops := python3 ops/bootstrap.py
+stack = --stack $(STACK)
+service = $(if $(SERVICE),--service $(SERVICE))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up preview down destroy wipe env ps logs exec psql restart rebuild scale smoke \
+        test lint test-unit test-app test-e2e bench lock
+
+help:  ## List the targets
+	@echo "make TARGET [STACK=dev]"
+	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+up:  ## Bring the environment up, or to what .env says now; repair what is away
+	@$(ops) up $(stack)
+
+down:  ## Take it down; the data stays
+	@$(ops) down $(stack)
+
+destroy: down  ## The same as down
+
+preview:  ## Show what `make up` would change
+	@$(ops) preview $(stack)
+
+wipe:  ## Take it down and remove the data, after a question (none with YES=1)
+	@$(ops) wipe $(stack)
+
+setup:  ## Only make what the machine lacks: Python packages, Pulumi, Docker, images
+	@$(ops) setup $(stack)
+
+env:  ## Print what bare pulumi needs: eval "$(make -s env)"
+	@$(ops) env $(stack)
+
+ps:  ## List the containers
+	@$(ops) ps $(stack)
+
+logs:  ## Follow the logs of all services, or of one [SERVICE=db]
+	@$(ops) logs $(stack) $(service)
+
+exec:  ## Run a command in a container: SERVICE=app CMD="python -V"; a shell without CMD
+	@$(ops) exec $(stack) $(service) -- $(CMD)
+
+psql:  ## Open psql on db, or on SERVICE=evolution_postgres
+	@$(ops) psql $(stack) $(service)
+
+restart:  ## Restart one service [SERVICE=redis], or all, and wait until ready
+	@$(ops) restart $(stack) $(service)
+
+rebuild:  ## Build a service's image again [SERVICE=app] and bring it up
+	@$(ops) rebuild $(stack) $(service)
+
+scale:  ## Run APP=3 app containers: writes APP_REPLICAS to .env, then up
+	@$(ops) scale $(stack) --app $(or $(APP),$(error say how many: make scale APP=3))
+
+smoke:  ## Try the application from inside its container
+	@$(ops) smoke $(stack)
+
+test:  ## Everything: lint, types, unit, application and end-to-end tests
+	@$(ops) test
+
+lint:  ## Lint rules, format, types
+	@$(ops) lint
+
+test-unit:  ## Unit tests: no Docker, seconds
+	@$(ops) test-unit $(ARGS)
+
+test-app:  ## Tests of the application and the simulator
+	@$(ops) test-app $(ARGS)
+
+test-e2e:  ## Tests on the real engine
+	@$(ops) test-e2e $(ARGS)
+
+bench:  ## Measure set-up, start, no-op, stop, idle memory and CPU
+	@$(ops) bench
+
+lock:  ## Pin all requirements again
+	@$(ops) lock

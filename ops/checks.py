@@ -1,0 +1,56 @@
+"""`lint` and the tests: each step named as it begins, the failing one named last."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+from ops.console import say
+from ops.errors import OperatorError
+from ops.session import FOLDER
+
+
+@dataclass(frozen=True)
+class Step:
+    """One check: what it is called, the module that does it, and how to run it alone."""
+
+    name: str
+    command: tuple[str, ...]
+    alone: str
+
+
+_RULES = Step("lint rules", ("ruff", "check", "."), "make lint")
+_FORMAT = Step("format", ("ruff", "format", "--check", "."), "make lint; `.venv/bin/ruff format .` mends it")
+_TYPES = Step("types", ("mypy", "."), "make lint")
+_UNIT = Step("unit tests", ("pytest", "tests/unit"), "make test-unit")
+_APP = Step("application tests", ("pytest", "tests/app"), "make test-app")
+_E2E = Step("end-to-end tests", ("pytest", "tests/e2e"), "make test-e2e")
+
+GROUPS = {
+    "lint": (_RULES, _FORMAT, _TYPES),
+    "test-unit": (_UNIT,),
+    "test-app": (_APP,),
+    "test-e2e": (_E2E,),
+    "test": (_RULES, _FORMAT, _TYPES, _UNIT, _APP, _E2E),
+}
+
+
+def run(group: str, extra: tuple[str, ...]) -> None:
+    """Run the steps of a group until one fails.
+
+    Args:
+        group: a key of GROUPS.
+        extra: further arguments for the tools, as in `-k name`; only for groups of one step.
+
+    Raises:
+        OperatorError: a step failed; it is named.
+    """
+    for step in GROUPS[group]:
+        say(f"== {step.name}", "cyan")
+        begun = time.monotonic()
+        code = subprocess.run([sys.executable, "-m", *step.command, *extra], cwd=FOLDER, check=False).returncode
+        if code:
+            raise OperatorError(f"Failed: {step.name} (exit code {code}).", mend=f"Alone: {step.alone}")
+        say(f"== {step.name}: passed, {time.monotonic() - begun:.1f} s", "green")

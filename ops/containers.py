@@ -1,0 +1,120 @@
+"""`ps`, `exec`, `restart`, `psql`, `smoke`: single services, through the engine's labels."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from ops import checkpoint, engine
+from ops.console import columns, complain, say
+from ops.errors import OperatorError
+from ops.session import FOLDER, project_name, state_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from docker import DockerClient
+
+    from ops.engine import SeenContainer
+
+PSQL = 'PGPASSWORD="$(cat /run/secrets/postgres_password)" exec psql -h "$(hostname)" -U "$POSTGRES_USER" -d "$POSTGRES_DB" "$@"'
+"""Over the container's own address, where the password is really asked for."""
+
+_READY_SECONDS = 120
+_STOP_SECONDS = 10
+"""The engine's own default."""
+
+
+def of_stack(client: DockerClient, stack: str, service: str = "") -> list[SeenContainer]:
+    """The stack's containers, or those of one service.
+
+    Raises:
+        OperatorError: there are none.
+    """
+    project = project_name(FOLDER, stack, checkpoint.read(state_folder(FOLDER), stack))
+    found = [container for container in engine.containers(client, project) if container.stack == stack]
+    if not found:
+        raise OperatorError(f"Stack {stack} has no containers.", mend=f"Bring it up: make up STACK={stack}")
+    chosen = [container for container in found if service in {"", container.service}]
+    if not chosen:
+        names = ", ".join(dict.fromkeys(container.service for container in found))
+        raise OperatorError(f"Stack {stack} has no service '{service}'.", mend=f"Its services: {names}")
+    return chosen
+
+
+def ps(stack: str) -> None:
+    """List the stack's containers, as the engine sees them."""
+    rows: list[tuple[str, ...]] = [("SERVICE", "CONTAINER", "STATUS", "PORTS")]
+    for container in of_stack(engine.connect(), stack):
+        ports = ", ".join(f"{address}:{host}->{inner}" for address, host, inner in container.ports)
+        rows.append((container.service, container.name, container.status, ports))
+    for line in columns(rows):
+        say(line)
+
+
+def run_inside(stack: str, service: str, command: Sequence[str], number: int = 1) -> int:
+    """Run a command in a service's container, with this terminal when there is one; its exit code.
+
+    Raises:
+        OperatorError: the service isn't there or doesn't run.
+    """
+    client = engine.connect()
+    container = next((each for each in of_stack(client, stack, service) if each.number == number), None)
+    if container is None or container.state != "running":
+        state = container.state if container else f"without a container number {number}"
+        raise OperatorError(f"{service} can't run a command: it is {state}.", mend=f"Start it: make up STACK={stack}")
+    cli = shutil.which("docker")
+    if cli:
+        terminal = ["--tty"] if sys.stdin.isatty() and sys.stdout.isatty() else []
+        os.execv(cli, [cli, "exec", "--interactive", *terminal, container.id, *command])  # noqa: S606 - so that the terminal is its own
+    return _without_cli(client, container.id, command)
+
+
+def _without_cli(client: DockerClient, container: str, command: Sequence[str]) -> int:
+    run = client.api.exec_create(container, list(command))["Id"]
+    for out, error in client.api.exec_start(run, stream=True, demux=True):
+        sys.stdout.buffer.write(out or b"")
+        sys.stderr.buffer.write(error or b"")
+        sys.stdout.flush()
+    return int(client.api.exec_inspect(run)["ExitCode"])
+
+
+def restart(stack: str, service: str) -> None:
+    """Restart one service, or all, and wait until each passes its own health check again.
+
+    Raises:
+        OperatorError: one doesn't become ready.
+    """
+    client = engine.connect()
+    chosen = of_stack(client, stack, service)
+    with ThreadPoolExecutor(max_workers=len(chosen)) as pool:
+        list(pool.map(lambda container: _restart(client, container), chosen))
+
+
+def _restart(client: DockerClient, container: SeenContainer) -> None:
+    begun = time.monotonic()
+    details = client.api.inspect_container(container.id)["Config"]
+    client.api.restart(container.id, timeout=details.get("StopTimeout") or _STOP_SECONDS)
+    kind, *words = (details.get("Healthcheck") or {}).get("Test") or ["NONE"]
+    probe = words if kind == "CMD" else ["sh", "-c", *words]
+    while kind != "NONE" and not _passes(client, container.id, probe):
+        if time.monotonic() - begun > _READY_SECONDS:
+            complain(f"{container.name} restarted, but is not ready after {_READY_SECONDS} s")
+            raise OperatorError(f"{container.service} did not become ready.", mend=f"See why: make logs SERVICE={container.service}")
+        time.sleep(0.2)
+    say(f"{container.name} restarted, ready after {time.monotonic() - begun:.1f} s", "green")
+
+
+def _passes(client: DockerClient, container: str, probe: list[str]) -> bool:
+    from docker.errors import APIError  # noqa: PLC0415
+
+    try:
+        run = client.api.exec_create(container, probe)["Id"]
+        client.api.exec_start(run)
+        return bool(client.api.exec_inspect(run)["ExitCode"] == 0)
+    except APIError:
+        return False  # not running yet, or between two starts

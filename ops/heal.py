@@ -1,0 +1,104 @@
+"""Carries out what `ops.recovery` plans, and says each thing that it does."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from ops import checkpoint, engine, processes, recovery
+from ops.console import say
+from ops.errors import OperatorError
+from ops.pulumi import run_quietly
+from ops.session import project_name
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+    from ops.recovery import Plan
+    from ops.session import Session
+
+_PATIENCE_SECONDS = 20
+"""For a run whose terminal is gone, and which is about to stop."""
+
+
+def make_ready(session: Session, client: DockerClient) -> Plan:
+    """Clear away what interrupted runs left, so that Pulumi can work; what remains to do for `up` is in the plan.
+
+    Raises:
+        OperatorError: another run holds the stack, or containers that aren't ours carry the project's name.
+    """
+    free_the_stack(session)
+    known = checkpoint.read(session.state, session.stack)
+    project = project_name(session.folder, session.stack, known)
+    observed = engine.look(client, project)
+    plan = recovery.plan(known, observed, project, session.stack)
+    if plan.foreign:
+        raise foreign_containers(project, plan)
+    if lost := recovery.detached(known, observed):
+        say(f"repair: {_names(lost)} lost the network; to be made again (volumes keep the data)", "yellow")
+        engine.remove_containers(client, lost)
+        plan = recovery.plan(checkpoint.read(session.state, session.stack), engine.look(client, project), project, session.stack)
+    if plan.orphans:
+        say(f"repair: removing {_names(plan.orphans)}, which no finished run knows (no data is in them; volumes stay)", "yellow")
+        engine.remove_containers(client, plan.orphans)
+    if plan.orphan_networks:
+        say(
+            f"repair: removing network {', '.join(network.name for network in plan.orphan_networks)}, which the state doesn't know",
+            "yellow",
+        )
+        engine.remove_networks(client, plan.orphan_networks)
+    if plan.clear_pending:
+        say("repair: clearing creations that an interrupted run left open", "yellow")
+        run_quietly(session, ["refresh", "--clear-pending-creates", "--yes", "--skip-preview", "--non-interactive"])
+    for sentence in plan.drift:
+        say(f"repair: {sentence}", "yellow")
+    return plan
+
+
+def free_the_stack(session: Session) -> None:
+    """End what killed runs left running, and release their locks.
+
+    Raises:
+        OperatorError: a run that is alive holds the stack.
+    """
+    limit = time.monotonic() + _PATIENCE_SECONDS
+    waited = False
+    while True:
+        alive = processes.running()
+        locks = recovery.sort_locks(processes.read_locks(session.state, session.stack), alive, processes.host_name())
+        if not locks.live:
+            break
+        owner = alive.get(locks.live[0].pid)
+        if owner is None or not processes.is_left_alone(owner, alive) or time.monotonic() > limit:
+            raise _held(session.stack, locks.live[0])
+        if not waited:
+            say(f"repair: waiting for a run whose terminal is gone to stop (process {owner.pid})", "yellow")
+            waited = True
+        time.sleep(0.2)
+    if left := processes.survivors(alive.values(), session.folder):
+        say(f"repair: ending what an interrupted run left running: {', '.join(f'{each.plugin} ({each.pid})' for each in left)}", "yellow")
+        processes.end(left)
+    if locks.stale:
+        say(f"repair: releasing the lock of a run that is gone (process {locks.stale[0].pid}, {locks.stale[0].since})", "yellow")
+        run_quietly(session, ["cancel", "--yes", "--non-interactive"])
+
+
+def _names(containers: list[engine.SeenContainer] | tuple[engine.SeenContainer, ...]) -> str:
+    return ", ".join(container.name for container in containers)
+
+
+def foreign_containers(project: str, plan: Plan) -> OperatorError:
+    """The refusal to touch containers of a Compose project that only shares our project's name."""
+    return OperatorError(
+        f"Containers that this program did not make carry the Compose project name {project}: {_names(plan.foreign)}.",
+        "They were left alone, and nothing was changed.",
+        f"To take over their volumes: `docker compose -p {project} down` (volumes stay), then run this again. "
+        "To live beside them: set PROJECT_NAME to another name.",
+    )
+
+
+def _held(stack: str, lock: processes.Lock) -> OperatorError:
+    return OperatorError(
+        f"Another run is at work on stack {stack} (process {lock.pid} of {lock.user} on {lock.host}, since {lock.since}).",
+        mend=f'Wait until it ends. If it is on a machine that no longer exists: `eval "$(make -s env)"; pulumi cancel --stack {stack}`.',
+    )

@@ -1,0 +1,103 @@
+"""`logs`: of all services together or of one, merged by time, followed while they come and go."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from ops import engine
+from ops.console import say
+from ops.containers import of_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from docker import DockerClient
+
+    from ops.engine import SeenContainer
+
+_COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "bright_cyan", "bright_yellow", "bright_green", "bright_magenta")
+_LOOK_AGAIN_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Line:
+    """A log line: the engine's time of it, and the text."""
+
+    moment: str
+    label: str
+    text: str
+
+
+def logs(stack: str, service: str, tail: int, follow: bool) -> None:
+    """Print the last lines of each container, merged by time, then go on as new ones come.
+
+    Args:
+        stack: the stack's name.
+        service: one service; all when empty.
+        tail: how many old lines of each container.
+        follow: whether to go on until interrupted.
+    """
+    client = engine.connect()
+    chosen = of_stack(client, stack, service)
+    painter = _Painter([container.service for container in of_stack(client, stack)])
+    now = time.time()
+    for line in sorted((line for container in chosen for line in _past(client, container, tail, now)), key=lambda line: line.moment):
+        painter.write(line)
+    if follow:
+        _follow(client, stack, service, painter, now)
+
+
+def label(container: SeenContainer) -> str:
+    """What stands before a line: the service, and the number of a replica after the first."""
+    return container.service if container.number == 1 else f"{container.service}-{container.number}"
+
+
+def split(raw: bytes, name: str) -> Line:
+    """A line as the engine sends it with timestamps."""
+    moment, _, text = raw.decode(errors="replace").rstrip("\r\n").partition(" ")
+    return Line(moment, name, text)
+
+
+class _Painter:
+    """Writes lines with their service in its colour."""
+
+    def __init__(self, services: list[str]) -> None:
+        distinct = sorted(set(services))
+        self._width = max(len(service) for service in distinct) + 2
+        self._colours = {service: _COLOURS[place % len(_COLOURS)] for place, service in enumerate(distinct)}
+        self._lock = threading.Lock()
+
+    def write(self, line: Line) -> None:
+        service = line.label if line.label in self._colours else line.label.rpartition("-")[0]
+        with self._lock:
+            say(click.style(f"{line.label:<{self._width}}| ", fg=self._colours.get(service)) + line.text)
+
+
+def _past(client: DockerClient, container: SeenContainer, tail: int, until: float) -> Iterator[Line]:
+    raw = client.api.logs(container.id, timestamps=True, tail=tail, until=until)
+    return (split(line, label(container)) for line in raw.splitlines())
+
+
+def _follow(client: DockerClient, stack: str, service: str, painter: _Painter, since: float) -> None:
+    """One thread for each running container; a container that is new, or was started again, gets one too."""
+    listeners: dict[str, threading.Thread] = {}
+
+    def listen(container: SeenContainer, begin: float) -> None:
+        stream = client.api.logs(container.id, timestamps=True, stream=True, follow=True, since=begin)
+        for raw in stream:
+            painter.write(split(raw, label(container)))
+
+    while True:
+        begin = since
+        since = time.time()
+        for container in of_stack(client, stack, service):
+            known = listeners.get(container.id)
+            if container.state == "running" and (known is None or not known.is_alive()):
+                listeners[container.id] = threading.Thread(target=listen, args=(container, begin), daemon=True)
+                listeners[container.id].start()
+        time.sleep(_LOOK_AGAIN_SECONDS)

@@ -1,0 +1,188 @@
+"""Tells a run of Pulumi as it goes: what is made, what waits, what failed; each thing once.
+
+Pulumi's own display for pipes names resources by type tokens, prints a provider's error twice, and is silent while a service becomes ready.
+Its event stream (`--json`) has everything that is needed to say it better.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ops.checkpoint import CONTAINER, IMAGE, NETWORK, STACK, VOLUME
+from ops.console import complain, say
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_KINDS = {CONTAINER: "", IMAGE: "image ", NETWORK: "network ", VOLUME: "volume "}
+"""What is told while it happens, and how it is introduced. The rest (passwords, components) takes no time that anybody would notice."""
+
+_WORDS = {
+    "create": ("creating", "created", "green"),
+    "create-replacement": ("creating anew", "created anew", "yellow"),
+    "delete-replaced": ("stopping the old one", "removed the old one", None),
+    "update": ("updating", "updated", "yellow"),
+    "delete": ("removing", "removed", None),
+}
+_QUIET_SECONDS = 5.0
+"""After so long without a line, say what is being waited for."""
+
+_GENERIC = re.compile(r"^(update|preview|destroy|refresh)( has)? (failed|cancell?ed)$")
+_NESTING = re.compile(
+    r"^(?:\d+ errors? occurred:\s*\*\s*|(?:creating|updating|deleting|refreshing) urn:\S+:\s+|sdk-v2/\S+ sdk\.helper_schema:\s*)"
+)
+_ECHO = re.compile(r":\s*provider=\w+@[\d.]+$")
+_READY = re.compile(r"^(\S+) is ready\b")
+
+
+@dataclass
+class Progress:
+    """One run, from its events.
+
+    Attributes:
+        title: what is being done, for the lines that say what is waited for.
+        failures: each failure once, as text for the user.
+        steps: how long each step took: (what, seconds).
+        outputs: the stack's outputs, secrets masked by Pulumi; empty until the run is through.
+        changes: how many resources had which fate; empty until the run is through.
+    """
+
+    title: str
+    clock: Callable[[], float] = time.monotonic
+    steps: list[tuple[str, float]] = field(default_factory=list)
+    outputs: dict[str, Any] = field(default_factory=dict)
+    changes: dict[str, int] = field(default_factory=dict)
+    _open: dict[tuple[str, str], float] = field(default_factory=dict)
+    _unready: dict[str, float] = field(default_factory=dict)
+    _failed: dict[str, list[str]] = field(default_factory=dict)
+    _said: set[str] = field(default_factory=set)
+    _start: float = 0.0
+    _last_line: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._start = self._last_line = self.clock()
+
+    def event(self, event: dict[str, Any]) -> None:
+        """Take in one engine event."""
+        if begun := event.get("resourcePreEvent"):
+            self._begin(begun["metadata"])
+        elif ended := event.get("resOutputsEvent"):
+            self._end(ended["metadata"])
+        elif failed := event.get("resOpFailedEvent"):
+            metadata = failed["metadata"]
+            self._open.pop((metadata["urn"], metadata["op"]), None)
+            self._line(name(metadata["urn"], metadata["type"]), "failed", "red")
+        elif message := event.get("diagnosticEvent"):
+            self._message(message)
+        elif summary := event.get("summaryEvent"):
+            self.changes = dict(summary.get("resourceChanges") or {})
+
+    def tick(self) -> None:
+        """Say what is waited for, when nothing was said for a while."""
+        now = self.clock()
+        if now - self._last_line < _QUIET_SECONDS:
+            return
+        busy = [name(urn, _type(urn)) for urn, _ in self._open if _type(urn) in _KINDS]
+        waiting = busy or list(self._unready)
+        what = f"still at work on {', '.join(busy)}" if busy else f"until ready: {', '.join(waiting)}" if waiting else "still at work"
+        self._say(f"  ... {now - self._start:.0f} s, {what}", None)
+
+    def stopping(self, times: int) -> None:
+        """The user wants to stop."""
+        self._say("stopping cleanly; once more to stop at once" if times == 1 else "stopping at once", "yellow")
+
+    def finish(self) -> None:
+        """The run is through: whatever was waited for is settled."""
+        self._open.clear()
+        self._unready.clear()
+
+    @property
+    def failures(self) -> list[str]:
+        """Each failure once: the provider's echo of itself and the engine's "update failed" only when nothing says more."""
+        told = []
+        for subject, messages in self._failed.items():
+            distinct = list(dict.fromkeys(plain(message) for message in messages))
+            told += [f"{subject}: {message}" if subject else message for message in distinct if not _GENERIC.match(message)]
+        return told or [message for messages in self._failed.values() for message in dict.fromkeys(messages)]
+
+    @property
+    def changed(self) -> int:
+        """How many resources were made, changed or removed."""
+        return sum(count for fate, count in self.changes.items() if fate not in {"same", "read", "refresh"})
+
+    def _begin(self, metadata: dict[str, Any]) -> None:
+        if metadata["op"] not in _WORDS:
+            return
+        self._open[metadata["urn"], metadata["op"]] = self.clock()
+        if metadata["type"] in {CONTAINER, IMAGE}:
+            self._line(name(metadata["urn"], metadata["type"]), _WORDS[metadata["op"]][0] + _because(metadata), None)
+
+    def _end(self, metadata: dict[str, Any]) -> None:
+        urn, operation = metadata["urn"], metadata["op"]
+        if metadata["type"] == STACK:
+            self.outputs = (metadata.get("new") or {}).get("outputs") or {}
+        begun = self._open.pop((urn, operation), None)
+        if begun is None or metadata["type"] not in _KINDS:
+            return
+        seconds = self.clock() - begun
+        subject = name(urn, metadata["type"])
+        _, done, colour = _WORDS[operation]
+        self.steps.append((f"{subject} {done}", seconds))
+        self._line(subject, f"{done}, {seconds:.1f} s", colour)
+        if metadata["type"] == CONTAINER and operation in {"create", "create-replacement"}:
+            self._unready[subject] = self.clock()
+
+    def _message(self, message: dict[str, Any]) -> None:
+        severity, text = message.get("severity", ""), message.get("message", "").strip()
+        if severity == "debug" or not text:
+            return
+        if severity == "error":
+            urn = message.get("urn", "")
+            subject = name(urn, _type(urn)) if urn and _type(urn) != STACK else ""
+            self._failed.setdefault(subject, []).append(text)
+        elif text not in self._said:
+            self._said.add(text)
+            if ready := _READY.match(text):
+                self._ready(ready[1], text)
+            else:
+                self._say(f"  {text}", "yellow" if severity == "warning" else None)
+
+    def _ready(self, service: str, text: str) -> None:
+        begun = self._unready.pop(service, None)
+        if begun is not None:
+            self.steps.append((f"{service} ready", self.clock() - begun))
+        self._line(service, text.removeprefix(f"{service} is "), "green")
+
+    def _line(self, subject: str, text: str, colour: str | None) -> None:
+        self._say(f"  {subject:<28} {text}", colour)
+
+    def _say(self, text: str, colour: str | None) -> None:
+        self._last_line = self.clock()
+        (complain if colour == "red" else say)(text, colour)
+
+
+def name(urn: str, kind: str) -> str:
+    """How a person calls the resource: its service, or what it is and its name."""
+    return f"{_KINDS.get(kind, '')}{urn.rpartition('::')[2]}"
+
+
+def _type(urn: str) -> str:
+    """The resource's own type in its URN, without its parents'."""
+    parts = urn.split("::")
+    return parts[2].rpartition("$")[2] if len(parts) > 3 else ""  # urn:pulumi:STACK::PROJECT::TYPES::NAME
+
+
+def _because(metadata: dict[str, Any]) -> str:
+    changed = metadata.get("diffs") or []
+    return f" ({', '.join(changed)} changed)" if changed and metadata["op"] in {"create-replacement", "update"} else ""
+
+
+def plain(message: str) -> str:
+    """An error without the nesting that the provider's libraries wrap around it."""
+    text = message.strip()
+    while (inner := _ECHO.sub("", _NESTING.sub("", text)).strip()) != text:
+        text = inner
+    return text

@@ -1,0 +1,104 @@
+"""What has to happen before `pulumi up` can succeed: observed state in, plan out.
+
+Everything here is a pure function; `ops.heal` carries a plan out. What each rule rests on was tried on a real engine: Pulumi does not look
+at the engine unless it refreshes; an operation that was killed leaves a container which the state doesn't know, whose name is in the way of
+every later run; and a network left by a lost state is refused too ("network with name ... already exists").
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from ops.checkpoint import Checkpoint
+from ops.engine import Observed, SeenContainer, SeenNetwork
+from ops.processes import Lock, Process, is_stale
+
+_HEALTHY_STATES = frozenset({"running", "restarting"})
+"""States in which a refresh would change nothing: a crash loop is the health gate's business."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do before an `up`.
+
+    Attributes:
+        foreign: containers of a Compose project with our name that this program did not make; with any of them, nothing may be done.
+        orphans: our containers that the state doesn't know; they hold no data.
+        orphan_networks: the same for networks.
+        clear_pending: whether the state has creations that never ended, to be cleared after the orphans are gone.
+        drift: one sentence for each thing that the state has and the engine hasn't; any of them asks for a refresh.
+    """
+
+    foreign: tuple[SeenContainer, ...] = ()
+    orphans: tuple[SeenContainer, ...] = ()
+    orphan_networks: tuple[SeenNetwork, ...] = ()
+    clear_pending: bool = False
+    drift: tuple[str, ...] = ()
+
+    @property
+    def refresh(self) -> bool:
+        """Whether `up` has to look at the engine again (2 to 4 s)."""
+        return bool(self.drift)
+
+
+def plan(checkpoint: Checkpoint, observed: Observed, project: str, stack: str) -> Plan:
+    """Compare what the state has with what the engine has.
+
+    Args:
+        checkpoint: the stack's state.
+        observed: one look at the engine.
+        project: the Compose project name of the stack.
+        stack: the stack's name.
+    """
+    known = {container.id for container in checkpoint.containers}
+    unknown = [container for container in observed.containers if container.id not in known]
+    return Plan(
+        foreign=tuple(container for container in unknown if container.stack != stack),
+        orphans=tuple(container for container in unknown if container.stack == stack),
+        orphan_networks=tuple(
+            network
+            for network in observed.networks
+            if network.id not in checkpoint.networks and network.stack == stack and network.project == project
+        ),
+        clear_pending=bool(checkpoint.pending_creates),
+        drift=tuple(_drift(checkpoint, observed)),
+    )
+
+
+def _drift(checkpoint: Checkpoint, observed: Observed) -> Iterator[str]:
+    seen = {container.id: container for container in observed.containers}
+    for known in checkpoint.containers:
+        found = seen.get(known.id)
+        label = known.service or known.name
+        if found is None:
+            yield f"{label} is gone"
+        elif known.must_run and found.state not in _HEALTHY_STATES:
+            yield f"{label} is {found.state or 'in an unknown state'}"
+    networks = {network.id for network in observed.networks}
+    yield from (f"network {name} is gone" for identifier, name in checkpoint.networks.items() if identifier not in networks)
+    yield from (f"volume {name} is gone, and its data with it" for name in sorted(checkpoint.volumes - observed.volumes))
+    yield from (
+        f"image {name or identifier} is gone" for identifier, name in checkpoint.images.items() if identifier not in observed.images
+    )
+
+
+def detached(checkpoint: Checkpoint, observed: Observed) -> list[SeenContainer]:
+    """Running containers of the state that are off the stack's network. No refresh sees it, so they are removed and made again."""
+    networks = set(checkpoint.networks) & {network.id for network in observed.networks}
+    known = {container.id for container in checkpoint.containers}
+    return [
+        each for each in observed.containers if networks and each.id in known and each.state == "running" and not each.networks & networks
+    ]
+
+
+@dataclass(frozen=True)
+class Locks:
+    """The locks on a stack, told apart."""
+
+    live: tuple[Lock, ...]
+    stale: tuple[Lock, ...]
+
+
+def sort_locks(locks: Iterable[Lock], processes: Mapping[int, Process], host: str) -> Locks:
+    """Which locks are held by a run that is alive, and which were left behind."""
+    stale = [lock for lock in locks if is_stale(lock, processes, host)]
+    return Locks(live=tuple(lock for lock in locks if lock not in stale), stale=tuple(stale))

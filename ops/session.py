@@ -1,0 +1,101 @@
+"""One command's view of a stack: where it is, how to call Pulumi, what its project is called."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ops.errors import OperatorError
+
+if TYPE_CHECKING:
+    from ops.checkpoint import Checkpoint
+
+FOLDER = Path(__file__).resolve().parent.parent
+"""The project."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """A stack, with everything that it takes to call Pulumi for it.
+
+    Attributes:
+        folder: the project.
+        stack: the stack's name.
+        pulumi: the CLI.
+        variables: what the CLI needs in its environment beside the shell's own.
+    """
+
+    folder: Path
+    stack: str
+    pulumi: Path
+    variables: dict[str, str]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment for the CLI."""
+        return {**os.environ, **self.variables}
+
+    @property
+    def state(self) -> Path:
+        """The local backend."""
+        return state_folder(self.folder)
+
+
+def state_folder(folder: Path) -> Path:
+    """Where the project in `folder` keeps Pulumi's state."""
+    return folder / ".state"
+
+
+def open_session(stack: str, folder: Path = FOLDER) -> Session:
+    """Make sure that the machine has what the stack needs, and say how to call Pulumi.
+
+    Raises:
+        OperatorError: something is missing and can't be made here.
+    """
+    from ops.setup import SetupError, prepare  # noqa: PLC0415 - commands that need no Pulumi don't pay for it
+
+    try:
+        environment = prepare(folder, stack)
+    except SetupError as error:
+        raise OperatorError(str(error)) from error
+    return Session(folder=folder, stack=stack, pulumi=environment.pulumi, variables=dict(environment.variables))
+
+
+def project_name(folder: Path, stack: str, checkpoint: Checkpoint) -> str:
+    """The Compose project name: as the stack's containers carry it, else as the settings give it.
+
+    Raises:
+        OperatorError: the settings are wrong.
+    """
+    if checkpoint.project:
+        return checkpoint.project
+    from stack.settings import SettingsError, load  # noqa: PLC0415 - a quarter of a second, needed only while there are no containers
+
+    try:
+        return load(folder, stack, stack_configuration(folder, stack)).project
+    except SettingsError as error:
+        raise OperatorError(str(error)) from error
+
+
+def stack_configuration(folder: Path, stack: str) -> dict[str, str]:
+    """The plain values of the stack's configuration (`Pulumi.<stack>.yaml`), by setting name; encrypted ones are left out."""
+    import yaml  # noqa: PLC0415
+
+    from ops.checkpoint import PULUMI_PROJECT  # noqa: PLC0415
+
+    file = folder / f"Pulumi.{stack}.yaml"
+    if not file.is_file():
+        return {}
+    content: Any = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    values: dict[str, Any] = content.get("config") or {}
+    prefix = f"{PULUMI_PROJECT}:"
+    return {
+        name.removeprefix(prefix): str(value) for name, value in values.items() if name.startswith(prefix) and not isinstance(value, dict)
+    }
+
+
+def settings_file(folder: Path, stack: str) -> Path:
+    """The file of settings that the stack names: `.env` for dev, `.env.<stack>` for others, unless its configuration says otherwise."""
+    return folder / (stack_configuration(folder, stack).get("ENV_FILE") or (".env" if stack == "dev" else f".env.{stack}"))

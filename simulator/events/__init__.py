@@ -1,0 +1,1 @@
+"""What Evolution tells others: events, and the ways by which they leave."""

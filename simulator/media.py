@@ -1,0 +1,75 @@
+"""The bucket for media in MinIO, which anybody may read: 2.2.3 makes it so at every start, and it can't be switched off."""
+
+import asyncio
+import ipaddress
+import json
+
+from minio import Minio
+from urllib3 import PoolManager, Timeout
+
+from simulator.journal import Journal
+from simulator.settings import S3, StartRefusedError
+
+_FORBIDDEN_IN_HOST = set("`~!@#$%^&*()+={}[]|\\\"';:><?/")
+_LAST_PORT = 65535
+
+
+def check_endpoint(settings: S3) -> None:
+    """Refuse what minio-js refuses at import: anything but a bare host and a port.
+
+    Raises:
+        StartRefusedError: the endpoint has a scheme, a port or another forbidden character, or the port is no port.
+    """
+    if not _is_host(settings.endpoint):
+        hint = "S3_ENDPOINT is a host only; scheme and port go into S3_USE_SSL and S3_PORT"
+        raise StartRefusedError(f"InvalidEndpointError: Invalid endPoint : {settings.endpoint} ({hint})")
+    if settings.port is None or not 0 <= settings.port <= _LAST_PORT:
+        raise StartRefusedError(f"InvalidArgumentError: Invalid port : {'NaN' if settings.port is None else settings.port} (S3_PORT)")
+
+
+def _is_host(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return 0 < len(host) <= 255 and host[0] not in "-_." and host[-1] not in "-_" and not _FORBIDDEN_IN_HOST & set(host)
+    return True
+
+
+class Media:
+    """The bucket. Without S3_ENABLED it does nothing."""
+
+    def __init__(self, settings: S3, journal: Journal) -> None:
+        self._settings = settings
+        self._journal = journal.named("S3 Service")
+        if settings.enabled:
+            check_endpoint(settings)
+
+    async def prepare(self) -> None:
+        """Make the bucket and open it to readers, once; a failure is logged, and nothing is tried again."""
+        if not self._settings.enabled:
+            return
+        try:
+            await asyncio.to_thread(self._make_bucket)
+        except Exception as error:  # noqa: BLE001  (whatever it is, 2.2.3 logs it and runs on without a bucket)
+            self._journal.error("S3 ERROR:")
+            self._journal.error(f"{type(error).__name__}: {error}")
+        else:
+            self._journal.info(f"S3 Bucket {self._settings.bucket} - ON")
+
+    def _make_bucket(self) -> None:
+        client, bucket = self._client(), self._settings.bucket
+        if not client.bucket_exists(bucket):
+            client.make_bucket(bucket)
+        statement = {"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject"], "Resource": [f"arn:aws:s3:::{bucket}/*"]}
+        client.set_bucket_policy(bucket, json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+
+    def _client(self) -> Minio:
+        settings = self._settings
+        return Minio(
+            f"{settings.endpoint}:{settings.port}",
+            access_key=settings.access_key,
+            secret_key=settings.secret_key,
+            secure=settings.use_ssl,
+            region=settings.region or None,
+            http_client=PoolManager(timeout=Timeout(connect=5, read=30), retries=False),
+        )

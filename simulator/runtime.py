@@ -1,0 +1,53 @@
+"""What lives as long as the process: the services in use and the instances."""
+
+import asyncio
+
+from simulator.database import open_pool, parse_uri
+from simulator.events.bus import Events
+from simulator.events.rabbitmq import RabbitMQ
+from simulator.instances import Instances
+from simulator.journal import Journal
+from simulator.media import Media
+from simulator.sessions import Sessions
+from simulator.settings import Settings
+from simulator.store import Store
+
+
+class Simulator:
+    """The parts, wired together."""
+
+    def __init__(self, settings: Settings, store: Store, journal: Journal) -> None:
+        self.settings = settings
+        self.journal = journal
+        self.store = store
+        self._sessions = Sessions(settings.redis, journal)
+        self._media = Media(settings.s3, journal)
+        self._rabbitmq = RabbitMQ(settings.rabbitmq, journal)
+        self.instances = Instances(settings, store, self._sessions, Events(settings, [self._rabbitmq]), journal)
+        self._running: list[asyncio.Task[None]] = []
+
+    @classmethod
+    async def start(cls, settings: Settings, journal: Journal) -> "Simulator":
+        """Open the database, and begin with the other services: as in 2.2.3, HTTP doesn't wait for them.
+
+        Raises:
+            StartRefusedError: an address that the real one crashes over.
+        """
+        simulator = cls(settings, Store(await open_pool(parse_uri(settings.database.uri))), journal)
+        journal.named("PrismaRepository").info("Repository:Prisma - ON")
+        work = (simulator._sessions.watch(), simulator._media.prepare(), simulator._begin())
+        simulator._running = [asyncio.create_task(each) for each in work]
+        return simulator
+
+    async def _begin(self) -> None:
+        """Take up the instances once the broker is there, or is known not to be: their first events then reach it."""
+        await self._rabbitmq.start()
+        await self.instances.load()
+
+    async def stop(self) -> None:
+        """Let go of everything."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        await asyncio.gather(self._sessions.close(), self._rabbitmq.close(), return_exceptions=True)
+        self.store.close()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from stack.services.rabbitmq_definitions import DEFINITIONS_PATH, configuration, definitions, password_hash
 
 
-def document(user: str = "wa", password: str = "pw") -> dict[str, Any]:
+def document(user: str = "wa", password: str = "") -> dict[str, Any]:
     parsed: dict[str, Any] = json.loads(definitions(user, password))
     return parsed
 

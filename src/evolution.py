@@ -52,7 +52,7 @@ _INSTANCES = TypeAdapter(list[InstanceSummary])
 
 
 class EvolutionClient:
-    """Calls Evolution API with one key over a shared pool of connections; close it, or use it as a context manager."""
+    """Calls Evolution API with one key over a shared pool of connections, which the context manager closes."""
 
     def __init__(self, settings: Settings, key: SecretStr | None) -> None:
         self.url = str(settings.evolution_api_url).rstrip("/")
@@ -68,10 +68,6 @@ class EvolutionClient:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Close the connections."""
         await self._http.aclose()
 
     async def welcome(self) -> Welcome:

@@ -160,6 +160,22 @@ async def test_a_database_that_hangs_under_an_open_connection_bounds_the_answer_
         assert (await readiness(client))[0] == 200, "the pool must not keep the connection that hung"
 
 
+async def test_a_database_that_was_restarted_is_reached_at_the_first_attempt(
+    make_settings: MakeSettings, serve: Serve, database_url: str
+) -> None:
+    settings = make_settings()
+    await migrate(settings)
+    async with serve(settings) as client:
+        assert (await readiness(client))[0] == 200
+        connection = await asyncpg.connect(database_url)
+        cut = await connection.fetchval(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        await connection.close()
+        assert cut == 1, "the application's connection should have been the other one"
+        assert (await readiness(client))[0] == 200, "a connection that the database had closed was used again"
+
+
 async def test_it_lives_whatever_it_depends_on_is_down(make_settings: MakeSettings, serve: Serve, closed_port: int) -> None:
     settings = make_settings(database=f"postgresql://app:x@127.0.0.1:{closed_port}/app", evolution=f"http://127.0.0.1:{closed_port}")
     async with serve(settings) as client:

@@ -54,6 +54,10 @@ async def on_database(settings: Settings, do: Callable[[Connection], T]) -> T:
     return result
 
 
+def _tables(connection: Connection) -> list[str]:
+    return list(connection.execute(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")).scalars())
+
+
 async def test_the_migrated_schema_is_exactly_what_the_models_say(make_settings: MakeSettings) -> None:
     settings = make_settings()
     await migrate(settings)
@@ -69,7 +73,7 @@ async def test_every_migration_can_be_taken_back_and_applied_again(make_settings
         configuration = Config(CONFIGURATION)
         configuration.attributes["connection"] = connection
         command.downgrade(configuration, "base")
-        return list(connection.execute(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")).scalars())
+        return _tables(connection)
 
     assert await on_database(settings, take_back) == ["alembic_version"], "a downgrade left something behind"
     await migrate(settings)
@@ -150,6 +154,19 @@ async def test_a_database_ahead_of_the_code_is_left_alone_with_a_word(make_setti
     with pytest.raises(MigrationError, match="newer") as raised:
         await migrate(settings)
     assert "run the version of the application that migrated it" in raised.value.fault.mend
+
+
+async def test_a_migration_that_fails_says_what_postgres_said_and_leaves_the_schema_as_it_was(make_settings: MakeSettings) -> None:
+    settings = make_settings()
+
+    def stand_in_the_way(connection: Connection) -> None:
+        connection.execute(text("CREATE TABLE instances ()"))
+        connection.commit()
+
+    await on_database(settings, stand_in_the_way)
+    with pytest.raises(MigrationError, match='relation "instances" already exists'):
+        await migrate(settings)
+    assert await on_database(settings, _tables) == ["instances"], "a part of the failed migration stayed"
 
 
 async def test_the_following_command_takes_the_place_of_the_process(database_url: str) -> None:

@@ -4,7 +4,7 @@ import runpy
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pulumi
 from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs, Mocks
@@ -63,7 +63,7 @@ class Recorder(Mocks):
             state["imageId"] = f"sha256:{args.name}"
         return f"id-of-{args.name}", state
 
-    def call(self, args: MockCallArgs) -> dict[str, Any]:
+    def call(self, args: MockCallArgs) -> NoReturn:
         raise AssertionError(f"the program looked something up ({args.token}): a preview would need the network for it")
 
 
@@ -106,21 +106,17 @@ def record(folder: Path, stack: str = "dev", env: str | None = None, configurati
     pulumi.runtime.set_mocks(recorder, project="whatsapp", stack=stack, preview=False)
     pulumi.runtime.set_all_config({f"whatsapp:{name}": value for name, value in (configuration or {}).items()})
 
-    @pulumi.runtime.test
-    def program() -> None:
-        runpy.run_path(str(folder / "__main__.py"))
-
-    program()
+    pulumi.runtime.test(lambda: runpy.run_path(str(folder / "__main__.py")) and None)()
     return Recording(tuple(recorder.resources))
 
 
-def _holds_secret(value: Any) -> bool:
+def _holds_secret(value: Any) -> bool:  # noqa: ANN401 - JSON
     if isinstance(value, dict):
         return SECRET in value or any(_holds_secret(each) for each in value.values())
     return isinstance(value, list) and any(_holds_secret(each) for each in value)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, dict):
         return _plain(value["value"]) if SECRET in value else {name: _plain(each) for name, each in value.items()}
     return [_plain(each) for each in value] if isinstance(value, list) else value

@@ -182,14 +182,17 @@ def test_a_replaced_rabbitmq_replaces_evolution_which_never_reconnects(dev: Reco
 
 
 def test_labels_are_those_that_the_compose_client_looks_for(dev: Recording) -> None:
-    assert dev.container("db").labels.items() >= {
-        "com.docker.compose.project": "whatsapp-dev",
-        "com.docker.compose.service": "db",
-        "com.docker.compose.container-number": "1",
-        "com.docker.compose.oneoff": "False",
-        "com.docker.compose.config-hash": "pulumi",
-        "whatsapp.stack": "dev",
-    }.items()
+    assert (
+        dev.container("db").labels.items()
+        >= {
+            "com.docker.compose.project": "whatsapp-dev",
+            "com.docker.compose.service": "db",
+            "com.docker.compose.container-number": "1",
+            "com.docker.compose.oneoff": "False",
+            "com.docker.compose.config-hash": "pulumi",
+            "whatsapp.stack": "dev",
+        }.items()
+    )
 
 
 def test_redis_logs_every_write_and_evicts_nothing(dev: Recording) -> None:

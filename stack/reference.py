@@ -1,0 +1,96 @@
+"""What people read about the settings, made from their table: `.env.example` and the README's tables.
+
+Run `python -m stack.reference` to write both anew; a test fails when they are not what the table gives.
+"""
+
+import re
+import textwrap
+from enum import Enum
+from pathlib import Path
+
+from pydantic.fields import FieldInfo
+
+from stack.reference_pt import DESCRIPTIONS, SECTIONS_IN_PORTUGUESE
+from stack.settings import APP_VARIABLE_PREFIX, is_secret
+from stack.settings_table import SECTIONS
+
+_BEGIN, _END = "<!-- settings -->", "<!-- /settings -->"
+_HEAD = f"""\
+# Settings of the development stack. Copy this file to .env (to .env.prod for the production stack) and change what you need:
+#     cp .env.example .env
+# Without a .env all values are as shown here. Lines that begin with # hold examples: a secret that is left out is generated,
+# kept encrypted in the stack's state, and shown by `pulumi stack output credentials --show-secrets`.
+# A variable for the application's own use is written with {APP_VARIABLE_PREFIX} in front: {APP_VARIABLE_PREFIX}FEATURE=on gives it FEATURE=on.
+# After a change, `make up` applies it to the containers that use it.
+"""
+
+
+def env_example() -> str:
+    """The text of `.env.example`: every setting with its default, or an example where it has none."""
+    blocks = [_HEAD]
+    for section in SECTIONS:
+        lines = [f"# --- {_title(section)} ---"]
+        for name, field in section.model_fields.items():
+            lines += [f"# {line}" for line in textwrap.wrap(_plain(field.description or "") + ".", 130)]
+            lines.append(_assignment(name, field))
+        blocks.append("\n".join(lines) + "\n")
+    return "\n".join(blocks)
+
+
+def table(language: str) -> str:
+    """The settings as Markdown tables, a section each, in `en` or `pt`."""
+    portuguese = language == "pt"
+    head = "| Nome | Padrão | Significado |\n|---|---|---|" if portuguese else "| Name | Default | Meaning |\n|---|---|---|"
+    generated = "gerado" if portuguese else "generated"
+    parts = []
+    for section in SECTIONS:
+        title = SECTIONS_IN_PORTUGUESE[_title(section)] if portuguese else _title(section)
+        rows = [head]
+        for name, field in section.model_fields.items():
+            meaning = DESCRIPTIONS[name.upper()] if portuguese else field.description
+            default = generated if is_secret(name) else f"`{_default(field)}`" if _default(field) else ""
+            rows.append(f"| `{name.upper()}` | {default} | {meaning} |")
+        parts.append(f"<details><summary>{title}</summary>\n\n" + "\n".join(rows) + "\n\n</details>")
+    return "\n\n".join(parts)
+
+
+def with_table(readme: str, language: str) -> str:
+    """A README's text with the tables between its two marks replaced."""
+    return re.sub(f"{_BEGIN}.*{_END}", lambda _: f"{_BEGIN}\n{table(language)}\n{_END}", readme, flags=re.DOTALL)
+
+
+def _title(section: type) -> str:
+    return (section.__doc__ or "").rstrip(".")
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.default
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value.value if isinstance(value, Enum) else value)
+
+
+def _assignment(name: str, field: FieldInfo) -> str:
+    if field.examples:
+        return f"#{name.upper()}={field.examples[0]}"
+    value = _default(field)
+    return f'{name.upper()}="{value}"' if " " in value else f"{name.upper()}={value}"
+
+
+def _plain(text: str) -> str:
+    return text.replace("`", "")
+
+
+def main() -> None:
+    """Write `.env.example` and the README's tables."""
+    project = Path(__file__).resolve().parents[1]
+    (project / ".env.example").write_text(env_example(), encoding="utf-8")
+    for name, language in (("README.md", "en"), ("README.pt-BR.md", "pt")):
+        readme = project / name
+        readme.write_text(with_table(readme.read_text(encoding="utf-8"), language), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

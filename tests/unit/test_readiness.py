@@ -1,0 +1,155 @@
+"""The gate: what it mends, what it waits for, and what it says when a service can't become ready."""
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+import pulumi
+import pytest
+
+from stack import readiness
+from stack.engine import ContainerState, EngineError, ProbeResult
+from stack.readiness import Gate
+from stack.service import cores, duration
+from stack.spec import Probe
+from stack.vocabulary import ServiceName
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+RUNNING = ContainerState(name="whatsapp-dev-db-1", service="db", status="running", health="starting", started=START)
+
+
+@dataclass
+class FakeEngine:
+    """An engine with one container whose states and probe results are told beforehand; the last of each goes on for ever."""
+
+    seen: list[ContainerState]
+    results: list[int] = field(default_factory=lambda: [0])
+    others: dict[str, ContainerState] = field(default_factory=dict)
+    done: list[str] = field(default_factory=list)
+    fails_to_start: bool = False
+
+    def state(self, container_id: str) -> ContainerState:
+        if container_id in self.others:
+            return self.others[container_id]
+        return self.seen.pop(0) if len(self.seen) > 1 else self.seen[0]
+
+    def states(self, _project: str) -> list[ContainerState]:
+        return [self.seen[0], ContainerState(name="whatsapp-dev-redis-1", service="redis", status="exited", exit_code=1)]
+
+    def probe(self, _container_id: str, test: tuple[str, ...]) -> ProbeResult:
+        self.done.append(f"probe {test[-1]}")
+        return ProbeResult(self.results.pop(0) if len(self.results) > 1 else self.results[0], "said the probe")
+
+    def logs(self, _container_id: str, lines: int) -> list[str]:
+        return [f"line of {lines}"]
+
+    def start(self, _container_id: str) -> None:
+        if self.fails_to_start:
+            raise EngineError("port is already allocated")
+        self.done.append("start")
+
+    def restart(self, _container_id: str, grace_seconds: int) -> None:
+        self.done.append(f"restart {grace_seconds}")
+
+
+@pytest.fixture(autouse=True)
+def _without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readiness, "_POLL_SECONDS", 0.001)
+
+
+def wait(engine: FakeEngine, restarts_with: dict[ServiceName, str] | None = None, **probe: object) -> list[str]:
+    """Pass the gate; what was done to the container."""
+    spec = replace(Probe(("CMD", "ready"), limit=1), **probe)  # type: ignore[arg-type]
+    gate = Gate(engine, "whatsapp-dev", ServiceName.DB, spec, grace_seconds=7)  # type: ignore[arg-type]
+    asyncio.run(gate.wait("id", restarts_with or {}))
+    return engine.done
+
+
+def test_a_container_that_the_engine_calls_healthy_passes_by_one_look() -> None:
+    assert wait(FakeEngine([replace(RUNNING, health="healthy")])) == []
+
+
+def test_it_passes_the_moment_the_probe_does() -> None:
+    assert wait(FakeEngine([RUNNING], results=[1, 1, 0])) == ["probe ready"] * 3
+
+
+def test_a_costly_probe_waits_behind_its_cheap_precondition() -> None:
+    engine = FakeEngine([RUNNING], results=[1, 1, 0, 0])
+    assert wait(engine, precondition=("port",)) == ["probe port", "probe port", "probe port", "probe ready"]
+
+
+def test_a_precondition_that_the_image_cannot_run_tells_nothing() -> None:
+    assert wait(FakeEngine([RUNNING], results=[127, 0]), precondition=("port",)) == ["probe port", "probe ready"]
+
+
+@pytest.mark.parametrize("status", ["exited", "created", "paused", "restarting", "dead"])
+def test_a_container_that_was_stopped_is_started_again(status: str) -> None:
+    assert wait(FakeEngine([replace(RUNNING, status=status), RUNNING])) == ["start", "probe ready"]
+
+
+def test_a_container_whose_dependency_started_later_is_restarted_even_when_healthy() -> None:
+    rabbitmq = replace(RUNNING, started=START + timedelta(seconds=5))
+    engine = FakeEngine([replace(RUNNING, health="healthy"), RUNNING], others={"rabbit": rabbitmq})
+    assert wait(engine, {ServiceName.RABBITMQ: "rabbit"}) == ["restart 7", "probe ready"]
+
+
+def test_a_container_that_started_after_its_dependency_is_left_alone() -> None:
+    rabbitmq = replace(RUNNING, started=START - timedelta(seconds=5))
+    assert wait(FakeEngine([replace(RUNNING, health="healthy")], others={"rabbit": rabbitmq}), {ServiceName.RABBITMQ: "rabbit"}) == []
+
+
+@pytest.mark.parametrize(
+    ("after", "cause"),
+    [
+        (replace(RUNNING, status="exited", exit_code=3), "does not stay up: it is exited (3)"),
+        (replace(RUNNING, status="restarting", exit_code=1), "does not stay up: it is restarting (1)"),
+        (replace(RUNNING, restarts=1), "ended and was started again 1 times"),
+        (replace(RUNNING, status="gone"), "its container was removed"),
+        (replace(RUNNING, status="exited", exit_code=137, out_of_memory=True), "was killed for lack of memory"),
+    ],
+)
+def test_it_fails_at_once_when_the_container_cannot_become_ready(after: ContainerState, cause: str) -> None:
+    engine = FakeEngine([RUNNING, after], results=[1])
+    with pytest.raises(pulumi.RunError) as failure:
+        wait(engine, limit=60)
+    message = str(failure.value)
+    assert message.startswith("db "), "the service comes first"
+    assert cause in message
+    assert "said the probe" in message
+    assert "line of 20" in message
+    assert "redis: exited (1)" in message, "the other services are named, each with its state"
+    assert "To mend it: " in message
+    assert engine.done == ["probe ready"], "a lost cause is not probed again"
+
+
+def test_lack_of_memory_names_the_setting_to_raise() -> None:
+    engine = FakeEngine([RUNNING, replace(RUNNING, status="exited", exit_code=137, out_of_memory=True)], results=[1])
+    with pytest.raises(pulumi.RunError, match="raise POSTGRES_MEMORY_MB"):
+        wait(engine)
+
+
+def test_a_container_that_has_long_been_unhealthy_is_believed_after_three_probes() -> None:
+    engine = FakeEngine([replace(RUNNING, health="unhealthy")], results=[1])
+    with pytest.raises(pulumi.RunError, match="is running, but unhealthy"):
+        wait(engine, limit=60)
+    assert len(engine.done) == 3
+
+
+def test_one_that_never_becomes_ready_fails_at_its_limit() -> None:
+    with pytest.raises(pulumi.RunError, match="was not ready within its limit of 0 s"):
+        wait(FakeEngine([RUNNING], results=[1]), limit=0)
+
+
+def test_what_the_engine_says_of_a_failed_start_is_passed_on() -> None:
+    with pytest.raises(pulumi.RunError, match="can't be started: port is already allocated"):
+        wait(FakeEngine([replace(RUNNING, status="exited")], fails_to_start=True))
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(1, "1s"), (59, "59s"), (60, "1m0s"), (90, "1m30s"), (3600, "1h0m0s"), (3725, "1h2m5s")])
+def test_durations_are_written_as_the_engine_gives_them_back(seconds: int, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(1, "1.0"), (0.5, "0.5"), (1.25, "1.25"), (2.0, "2.0")])
+def test_cores_are_written_as_the_engine_gives_them_back(value: float, text: str) -> None:
+    assert cores(value) == text

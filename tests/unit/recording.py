@@ -1,5 +1,6 @@
 """Runs the program under Pulumi's mocks, with an engine that records what it is asked for."""
 
+import asyncio
 import runpy
 import shutil
 from dataclasses import dataclass
@@ -106,7 +107,12 @@ def record(folder: Path, stack: str = "dev", env: str | None = None, configurati
     pulumi.runtime.set_mocks(recorder, project="whatsapp", stack=stack, preview=False)
     pulumi.runtime.set_all_config({f"whatsapp:{name}": value for name, value in (configuration or {}).items()})
 
-    pulumi.runtime.test(lambda: runpy.run_path(str(folder / "__main__.py")) and None)()
+    @pulumi.runtime.test  # type: ignore[untyped-decorator] # the SDK's own decorator has no types
+    def program() -> None:
+        runpy.run_path(str(folder / "__main__.py"))
+
+    asyncio.set_event_loop(asyncio.new_event_loop())  # the SDK takes the current one, which another test may have closed
+    program()
     return Recording(tuple(recorder.resources))
 
 

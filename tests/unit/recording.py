@@ -103,6 +103,7 @@ def record(folder: Path, stack: str = "dev", env: str | None = None, configurati
         (folder / name).symlink_to(PROJECT / name)
     if env is not None:
         (folder / (".env" if stack == "dev" else f".env.{stack}")).write_text(env)
+    asyncio.set_event_loop(asyncio.new_event_loop())  # the SDK takes the current one, which another test may have closed
     recorder = Recorder()
     pulumi.runtime.set_mocks(recorder, project="whatsapp", stack=stack, preview=False)
     pulumi.runtime.set_all_config({f"whatsapp:{name}": value for name, value in (configuration or {}).items()})
@@ -111,7 +112,6 @@ def record(folder: Path, stack: str = "dev", env: str | None = None, configurati
     def program() -> None:
         runpy.run_path(str(folder / "__main__.py"))
 
-    asyncio.set_event_loop(asyncio.new_event_loop())  # the SDK takes the current one, which another test may have closed
     program()
     return Recording(tuple(recorder.resources))
 

@@ -1,7 +1,5 @@
 """`rabbitmq`: through which Evolution API announces events."""
 
-import json
-
 from stack.context import Context
 from stack.credentials import login_url
 from stack.service import Service
@@ -30,7 +28,7 @@ def spec(context: Context) -> ServiceSpec:
     """The spec of RabbitMQ."""
     settings = context.settings
     user = settings.rabbitmq_default_user
-    imported = context.credentials.rabbitmq_password.apply(lambda password: json.dumps(definitions(user, password)))
+    imported = context.credentials.rabbitmq_password.apply(lambda password: definitions(user, password))
     return ServiceSpec(
         name=ServiceName.RABBITMQ,
         image=context.images.of(ServiceName.RABBITMQ),

@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import docker
@@ -65,7 +65,11 @@ class ProbeResult:
 
 
 class Engine:
-    """The Docker engine that DOCKER_HOST, or else the default socket, gives."""
+    """The Docker engine that DOCKER_HOST, or else the default socket, gives.
+
+    Attributes:
+        connected: when the program began to look.
+    """
 
     def __init__(self) -> None:
         """Connect.
@@ -80,6 +84,7 @@ class Engine:
             raise EngineError(
                 f"No Docker engine answers ({error}). Start it (`make up` does where it may), or point DOCKER_HOST at one."
             ) from error
+        self.connected = datetime.now(UTC)
         self._is_local = self._client.api.base_url.startswith(("http+docker://", "http://localhost", "http+unix://"))
 
     def state(self, container_id: str) -> ContainerState:

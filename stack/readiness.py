@@ -60,7 +60,7 @@ class Gate:
             return  # the engine knows already: a no-op `up` costs one look
         failures = 0
         while True:
-            last = await self._try(container_id)
+            last = await self._try(container_id, before)
             if last.exit_code == 0:
                 return
             failures += 1
@@ -94,10 +94,12 @@ class Gate:
                 return True
         return False
 
-    async def _try(self, container_id: str) -> ProbeResult:
+    async def _try(self, container_id: str, state: ContainerState) -> ProbeResult:
         if self.probe.precondition:
             cheap = await asyncio.to_thread(self.engine.probe, container_id, ("CMD", *self.probe.precondition))
-            if cheap.exit_code not in {0, *_CANNOT_RUN}:
+            # One that ran before this `up` was probed by the `up` that started it; until the engine's own verdict the cheap check will do.
+            probed_before = state.health == "starting" and state.started is not None and state.started < self.engine.connected
+            if cheap.exit_code not in {0, *_CANNOT_RUN} or (cheap.exit_code == 0 and probed_before):
                 return cheap
         return await asyncio.to_thread(self.engine.probe, container_id, self.probe.test)
 

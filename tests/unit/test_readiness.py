@@ -27,6 +27,7 @@ class FakeEngine:
     others: dict[str, ContainerState] = field(default_factory=dict)
     done: list[str] = field(default_factory=list)
     fails_to_start: bool = False
+    connected: datetime = START - timedelta(minutes=1)
 
     def state(self, container_id: str) -> ContainerState:
         if container_id in self.others:
@@ -76,6 +77,16 @@ def test_it_passes_the_moment_the_probe_does() -> None:
 def test_a_costly_probe_waits_behind_its_cheap_precondition() -> None:
     engine = FakeEngine([RUNNING], results=[1, 1, 0, 0])
     assert wait(engine, precondition=("port",)) == ["probe port", "probe port", "probe port", "probe ready"]
+
+
+def test_a_container_that_ran_before_is_not_probed_at_cost_again() -> None:
+    engine = FakeEngine([RUNNING], connected=START + timedelta(minutes=1))
+    assert wait(engine, precondition=("port",)) == ["probe port"]
+
+
+def test_one_that_ran_before_and_is_unhealthy_is_probed_in_full() -> None:
+    engine = FakeEngine([replace(RUNNING, health="unhealthy")], connected=START + timedelta(minutes=1))
+    assert wait(engine, precondition=("port",)) == ["probe port", "probe ready"]
 
 
 def test_a_precondition_that_the_image_cannot_run_tells_nothing() -> None:

@@ -16,13 +16,16 @@ from stack.settings_table import SECTIONS
 
 _BEGIN, _END = "<!-- settings -->", "<!-- /settings -->"
 _HEAD = f"""\
-# Settings of the development stack. Copy this file to .env (to .env.prod for the production stack) and change what you need:
+# The settings of a stack, each with its default. Copy this file to .env (to .env.prod for the production stack) and change what you need:
 #     cp .env.example .env
-# Without a .env all values are as shown here. Lines that begin with # hold examples: a secret that is left out is generated,
-# kept encrypted in the stack's state, and shown by `pulumi stack output credentials --show-secrets`.
-# A variable for the application's own use is written with {APP_VARIABLE_PREFIX} in front: {APP_VARIABLE_PREFIX}FEATURE=on gives it FEATURE=on.
+# A line that begins with #NAME= is decided elsewhere until you set it: a secret is generated and kept encrypted in the stack's state;
+# images follow the machine; what differs between development and production stands in Pulumi.<stack>.yaml; the rest are examples.
+# A variable for the application's own use has {APP_VARIABLE_PREFIX} in front: {APP_VARIABLE_PREFIX}FEATURE=on gives it FEATURE=on.
 # After a change, `make up` applies it to the containers that use it.
 """
+_DECIDED_ELSEWHERE = frozenset({"environment", "publish", "protect_volumes", "app_mount_source", "images"})
+"""What the stack's configuration or the set-up decides. The settings file wins over both, so a copy of the example must leave these alone;
+and so must it leave the images, which are local ones where IMAGES=local unless a setting names another."""
 
 
 def env_example() -> str:
@@ -73,10 +76,9 @@ def _default(field: FieldInfo) -> str:
 
 
 def _assignment(name: str, field: FieldInfo) -> str:
-    if field.examples:
-        return f"#{name.upper()}={field.examples[0]}"
-    value = _default(field)
-    return f'{name.upper()}="{value}"' if " " in value else f"{name.upper()}={value}"
+    value = field.examples[0] if field.examples else _default(field)
+    left_out = field.examples or name in _DECIDED_ELSEWHERE or name.endswith("_image")
+    return f"{'#' if left_out else ''}{name.upper()}=" + (f'"{value}"' if " " in value else str(value))
 
 
 def _plain(text: str) -> str:

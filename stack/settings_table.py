@@ -17,6 +17,7 @@ from stack.settings_types import (
     HttpUrl,
     ImageReference,
     LoginName,
+    LogLevels,
     MemoryMiB,
     MinioSecret,
     PhoneVersion,
@@ -115,7 +116,7 @@ class EvolutionSettings(_Section):
     authentication_api_key: Secret | None = setting(None, "Key that Evolution API accepts", "exampleKey0123456789exampleKey012")
     evolution_server_url: HttpUrl | None = setting(None, "Public URL of Evolution API, as events carry it", "http://localhost:8080")
     evolution_client_name: LoginName = setting("evolution", "Name that scopes this API's instances in its database")
-    evolution_log_level: str = setting("ERROR,WARN,INFO,LOG", "Log levels of Evolution API, separated by commas")
+    evolution_log_level: LogLevels = setting("ERROR,WARN,INFO,LOG", "Log levels of Evolution API, separated by commas")
     evolution_image: ImageReference = setting("atendai/evolution-api:v2.2.3", "Image of Evolution API")
     evolution_memory_mb: MemoryMiB = setting(1024, "Memory limit, MiB")
     evolution_cpus: Cpus = setting(2.0, "CPU limit, cores")

@@ -86,6 +86,13 @@ BucketName = Annotated[
 ]
 ProjectName = Annotated[str, _matches(r"[a-z0-9][a-z0-9_-]*", "is not a Compose project name: write lower-case letters, digits, _ or -")]
 PhoneVersion = Annotated[str, _matches(r"(\d+\.\d+\.\d+)?", "is not a WhatsApp Web version: write three numbers, as in 2.3000.1015901307")]
+_LEVELS = "ERROR|WARN|DEBUG|INFO|LOG|VERBOSE|DARK|WEBHOOKS|WEBSOCKET"
+LogLevels = Annotated[
+    str,
+    _matches(
+        rf"({_LEVELS})(,({_LEVELS}))*", f"is not a list of log levels: write some of {_LEVELS.replace('|', ', ')}, separated by commas"
+    ),
+]
 Email = Annotated[str, _matches(r"[^@\s]+@[^@\s]+\.[a-z]{2,}", "is not an e-mail address")]
 HttpUrl = Annotated[str, _matches(r"https?://[^\s/]+\S*", "is not a URL: write http://host or https://host")]
 # Evolution 2.2.3 checks a global webhook's host and, without a word, never calls one without a dot or with an underscore.

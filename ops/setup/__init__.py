@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from ops.setup import places, pulumi_cli, stack_state
+from ops.setup import engine, images, places, pulumi_cli, stack_state
 from ops.setup.errors import SetupError
 
 __all__ = ["PulumiEnvironment", "SetupError", "prepare"]
@@ -32,8 +32,17 @@ def prepare(project: Path, stack: str) -> PulumiEnvironment:
     """
     project = project.resolve()
     places.ensure_state(project)
+    passphrase = stack_state.passphrase_variables(project, stack, os.environ)  # first: what only the user can mend
+    images.decide_source(project)
     cli = pulumi_cli.ensure(project)
-    variables = _variables(project, cli) | stack_state.passphrase_variables(project, stack, os.environ)
+    docker = engine.ensure(os.environ)
+    configuration = stack_state.configuration_of(project, stack)
+    env_file = configuration.get("ENV_FILE") or (".env" if stack == "dev" else f".env.{stack}")
+    if images.source_of(project, env_file, configuration.get("IMAGES")) == "local":
+        images.ensure_foundations(project, docker)
+    variables = _variables(project, cli) | passphrase | docker.variables
+    stack_state.ensure_git_filter(project)
+    stack_state.restore_salt(project, stack)
     stack_state.ensure_stack(project, stack, cli.program, variables)
     return PulumiEnvironment(cli.program, variables)
 

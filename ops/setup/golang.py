@@ -26,8 +26,9 @@ def version_for(project: Path, module: Path, what: str) -> str:
     if found is None:
         raise SetupError(what, "needs Go, which is not on PATH", _MEND)
     required = required_version((module / "go.mod").read_text())
-    evidence = [places.fingerprint(Path(found).resolve()), required]
-    known = places.recall(project, "go")
+    evidence = places.fingerprint(Path(found).resolve())
+    memory = f"go-{required}"
+    known = places.recall(project, memory)
     if known.get("evidence") == evidence:
         return str(known["version"])
     own = run(what, [found, "env", "GOVERSION"], _MEND, cwd=Path("/")).strip()
@@ -36,7 +37,7 @@ def version_for(project: Path, module: Path, what: str) -> str:
     version = run(what, [found, "env", "GOVERSION"], _MEND, cwd=module).strip()
     if _numbers(version) < _numbers(required):  # GOTOOLCHAIN=local forbids the switch
         raise SetupError(what, f"needs Go {required} or newer, {found} is {version.removeprefix('go')}", f"{_MEND}, or unset GOTOOLCHAIN")
-    places.remember(project, "go", {"evidence": evidence, "version": version})
+    places.remember(project, memory, {"evidence": evidence, "version": version})
     return version
 
 

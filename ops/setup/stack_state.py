@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import shutil
+import subprocess
 from typing import TYPE_CHECKING
-
-import yaml
 
 from ops.setup import places
 from ops.setup.errors import SetupError
@@ -17,6 +19,12 @@ if TYPE_CHECKING:
 
 PROJECT_NAME = "whatsapp"
 DEVELOPMENT_PASSPHRASE = "development"  # noqa: S105  not a secret: a development stack's state protects nothing of worth
+GIT_FILTER = (
+    "awk '{ line[NR] = $0 } /^[^#]*secure:/ { secrets = 1 } "
+    "END { for (i = 1; i <= NR; i++) if (secrets || line[i] !~ /^encryptionsalt:/) print line[i] }'"
+)
+"""Drops the salt from a stack's settings file that holds no secret. A command of its own, so that it works in every checkout."""
+_SALT_LINE = re.compile(r"^encryptionsalt:", re.MULTILINE)
 _GIVEN_BY_CALLER = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 
 
@@ -35,7 +43,7 @@ def passphrase_variables(project: Path, stack: str, environment: Mapping[str, st
     file = places.state(project) / f"passphrase.{stack}"
     if file.exists():
         return {"PULUMI_CONFIG_PASSPHRASE_FILE": str(file)}
-    if environment_of(project, stack) == "development":
+    if configuration_of(project, stack).get("ENVIRONMENT", "development") == "development":
         return {"PULUMI_CONFIG_PASSPHRASE": DEVELOPMENT_PASSPHRASE}
     mend = (
         f"choose one and keep it safe, for without it the stack's secrets are lost; then set PULUMI_CONFIG_PASSPHRASE, or "
@@ -45,20 +53,62 @@ def passphrase_variables(project: Path, stack: str, environment: Mapping[str, st
     raise SetupError(f"the passphrase of stack {stack}", "its secrets are encrypted with a passphrase, and none is given", mend)
 
 
-def environment_of(project: Path, stack: str) -> str:
-    """The stack's `whatsapp:ENVIRONMENT`; `development` when its file, or the value, is absent.
+def configuration_of(project: Path, stack: str) -> dict[str, str]:
+    """The plain values of the project's own keys in `Pulumi.<stack>.yaml`, without their prefix; none when it isn't there.
 
     Raises:
-        SetupError: the stack's file is not what Pulumi writes.
+        SetupError: the file is not what Pulumi writes.
     """
+    import yaml  # noqa: PLC0415
+
     file = project / f"Pulumi.{stack}.yaml"
     if not file.exists():
-        return "development"
+        return {}
     try:
         config = (yaml.safe_load(file.read_text()) or {}).get("config") or {}
-        return str(config.get(f"{PROJECT_NAME}:ENVIRONMENT", "development"))
+        values = {str(key): value for key, value in config.items()}
     except (yaml.YAMLError, AttributeError) as error:
         raise SetupError(f"the settings of stack {stack}", f"{file.name} can't be read: {error}", f"correct {file.name}") from error
+    prefix = f"{PROJECT_NAME}:"
+    return {key.removeprefix(prefix): str(value) for key, value in values.items() if key.startswith(prefix) and not isinstance(value, dict)}
+
+
+def restore_salt(project: Path, stack: str) -> None:
+    """Put the salt of the stack's state back into its settings file, when git or a hand has taken it out.
+
+    Pulumi would write a new one for whatever passphrase it is then given; with a mistyped one, the right one would from
+    then on be refused. The state remembers the salt that its secrets were encrypted with.
+    """
+    file = project / f"Pulumi.{stack}.yaml"
+    state = state_file(project, stack)
+    if not file.exists() or not state.exists():
+        return
+    text = file.read_text()
+    if _SALT_LINE.search(text):
+        return
+    latest = json.loads(state.read_text()).get("checkpoint", {}).get("latest") or {}
+    salt = latest.get("secrets_providers", {}).get("state", {}).get("salt")
+    if salt:
+        end = "" if not text or text.endswith("\n") else "\n"
+        places.write_atomically(file, f"{text}{end}encryptionsalt: {salt}\n")
+
+
+def state_file(project: Path, stack: str) -> Path:
+    """Where the local backend keeps a stack."""
+    return places.state(project) / ".pulumi" / "stacks" / PROJECT_NAME / f"{stack}.json"
+
+
+def ensure_git_filter(project: Path) -> None:
+    """Configure the filter that .gitattributes names, in this clone: it keeps the salt that Pulumi writes out of git.
+
+    Without secrets in the same file the salt is worth nothing to others, and would show as a change in every clone.
+    """
+    if not (project / ".git").exists() or shutil.which("git") is None:
+        return
+    wanted = ["git", "config", "--local", "filter.pulumi-salt.clean"]
+    present = subprocess.run([*wanted], cwd=project, capture_output=True, text=True, check=False).stdout.rstrip("\n")
+    if present != GIT_FILTER:
+        run("git's filter for Pulumi's salt", [*wanted, GIT_FILTER], "see whether .git/config can be written", cwd=project)
 
 
 def ensure_stack(project: Path, stack: str, program: Path, environment: Mapping[str, str]) -> None:
@@ -67,7 +117,7 @@ def ensure_stack(project: Path, stack: str, program: Path, environment: Mapping[
     Raises:
         SetupError: Pulumi refuses, for instance because the passphrase isn't the one that the settings file's salt belongs to.
     """
-    if (places.state(project) / ".pulumi" / "stacks" / PROJECT_NAME / f"{stack}.json").exists():
+    if state_file(project, stack).exists():
         return
     say(f"state: initialising stack {stack} in .state")
     mend = f"see Pulumi's message; `incorrect passphrase` means another one than Pulumi.{stack}.yaml was made with"

@@ -1,0 +1,89 @@
+"""What the set-up does on Debian and its relatives: packages, and where this machine gets them from."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ops.setup.errors import SetupError
+from ops.setup.report import run, say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+RELEASE = "bookworm"
+_DEFAULT_MIRROR = "http://deb.debian.org/debian"
+_DEFAULT_SECURITY = "http://deb.debian.org/debian-security"
+_OTHER_RELEASES = frozenset({"bullseye", "trixie", "forky", "sid", "testing", "stable", "oldstable", "unstable"})
+
+
+@dataclass(frozen=True)
+class Source:
+    """A place that packages come from: base URL, suite, components."""
+
+    url: str
+    suite: str
+    components: tuple[str, ...]
+
+
+def install(what: str, packages: list[str], otherwise: str) -> None:
+    """Install packages.
+
+    Args:
+        what: what they are for, in the words of a failure.
+        packages: their names.
+        otherwise: what the user can do when they can't be installed here.
+
+    Raises:
+        SetupError: this isn't root on a Debian-like system, or apt-get fails.
+    """
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        raise SetupError(
+            what, f"needs {' and '.join(packages)}, which only root on a Debian-like system can have installed here", otherwise
+        )
+    say(f"packages: installing {' '.join(packages)}")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    run(what, ["apt-get", "update", "-qq"], f"see that the package mirror can be reached, or {otherwise}", env=environment)
+    command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
+    run(what, command, f"see apt's message, or {otherwise}", env=environment)
+
+
+def mirrors(apt: Path) -> tuple[str, str]:
+    """The Debian mirror and the security mirror that this machine itself uses, from its apt directory; else Debian's own."""
+    found = [source for source in sources(apt) if "main" in source.components and source.url.startswith(("http://", "https://"))]
+    mirror = next((source.url for source in found if source.suite == RELEASE), None)
+    if mirror is None:  # another release of Debian: the same mirror has this one too
+        mirror = next((source.url for source in found if source.suite in _OTHER_RELEASES), _DEFAULT_MIRROR)
+    security = next((source.url for source in found if source.suite == f"{RELEASE}-security"), _DEFAULT_SECURITY)
+    return mirror.rstrip("/"), security.rstrip("/")
+
+
+def sources(apt: Path) -> Iterator[Source]:
+    """The package sources in an apt directory (`/etc/apt`), of both file formats (sources.list(5))."""
+    for file in [apt / "sources.list", *sorted((apt / "sources.list.d").glob("*.list"))]:
+        if file.is_file():
+            yield from _one_line_sources(file.read_text())
+    for file in sorted((apt / "sources.list.d").glob("*.sources")):
+        for paragraph in re.split(r"\n\s*\n", file.read_text()):
+            yield from _paragraph_sources(paragraph)
+
+
+def _one_line_sources(text: str) -> Iterator[Source]:
+    for line in text.splitlines():
+        words = re.sub(r"\[.*?\]", "", line.split("#")[0]).split()
+        if len(words) > 3 and words[0] == "deb":
+            yield Source(words[1], words[2], tuple(words[3:]))
+
+
+def _paragraph_sources(paragraph: str) -> Iterator[Source]:
+    lines = [line for line in paragraph.splitlines() if not line.startswith("#")]
+    fields = {key.strip().lower(): value.split() for key, _, value in (line.partition(":") for line in lines)}
+    if "deb" not in fields.get("types", []) or fields.get("enabled") == ["no"]:
+        return
+    for url in fields.get("uris", []):
+        for suite in fields.get("suites", []):
+            yield Source(url, suite, tuple(fields.get("components", [])))

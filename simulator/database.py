@@ -116,7 +116,7 @@ def quoted(identifier: str) -> str:
     return '"' + identifier.replace('"', '""') + '"'
 
 
-async def _connect(address: Address, database: str) -> asyncpg.Connection[asyncpg.Record]:
+async def _connect(address: Address, database: str) -> "asyncpg.Connection[asyncpg.Record]":
     return await asyncpg.connect(
         host=address.host,
         port=address.port,
@@ -128,7 +128,7 @@ async def _connect(address: Address, database: str) -> asyncpg.Connection[asyncp
     )
 
 
-async def _connect_making_database(address: Address) -> asyncpg.Connection[asyncpg.Record]:
+async def _connect_making_database(address: Address) -> "asyncpg.Connection[asyncpg.Record]":
     """Prisma's `migrate deploy` makes a missing database, so this does too."""
     try:
         return await _connect(address, address.database)
@@ -141,7 +141,7 @@ async def _connect_making_database(address: Address) -> asyncpg.Connection[async
         return await _connect(address, address.database)
 
 
-async def _make_tables(connection: asyncpg.Connection[asyncpg.Record], schema: str) -> None:
+async def _make_tables(connection: "asyncpg.Connection[asyncpg.Record]", schema: str) -> None:
     async with connection.transaction():
         await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
         await connection.execute(f"create schema if not exists {quoted(schema)}")
@@ -149,5 +149,5 @@ async def _make_tables(connection: asyncpg.Connection[asyncpg.Record], schema: s
         await connection.execute(Path(__file__).with_name("schema.sql").read_text(encoding="utf-8"))
 
 
-async def _speak_json(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+async def _speak_json(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")

@@ -112,7 +112,8 @@ class Instances:
         try:
             return await self._create(body)
         except (ApiError, StoreError) as error:
-            self._in_background(self._remove(body.get("instanceName", "")))
+            if body.get("instanceName"):
+                self._in_background(self._remove(body["instanceName"]))
             message = error.message[0] if isinstance(error, ApiError) and isinstance(error.message, list) else str(error)
             raise bad_request(message) from None
 

@@ -1,6 +1,7 @@
 """What lives as long as the process: the services in use and the instances."""
 
 import asyncio
+from contextlib import suppress
 
 from simulator.database import open_pool, parse_uri
 from simulator.events.bus import Events
@@ -11,6 +12,8 @@ from simulator.media import Media
 from simulator.sessions import Sessions
 from simulator.settings import Settings
 from simulator.store import Store
+
+STOP_GRACE_S = 0.3
 
 
 class Simulator:
@@ -45,9 +48,10 @@ class Simulator:
         await self.instances.load()
 
     async def stop(self) -> None:
-        """Let go of everything."""
+        """Let go of everything; a service that doesn't answer within the grace is left hanging."""
         for task in self._running:
             task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
-        await asyncio.gather(self._sessions.close(), self._rabbitmq.close(), return_exceptions=True)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_GRACE_S):
+                await asyncio.gather(self._sessions.close(), self._rabbitmq.close(), *self._running, return_exceptions=True)
         self.store.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ops.errors import OperatorError
@@ -64,7 +65,7 @@ class Observed:
 
 
 def connect(variables: Mapping[str, str] | None = None) -> DockerClient:
-    """A client of the engine that DOCKER_HOST names, else of the default socket.
+    """A client of the engine that `variables` name, else the one that the user's own Docker would talk to.
 
     Raises:
         OperatorError: no engine answers.
@@ -72,7 +73,7 @@ def connect(variables: Mapping[str, str] | None = None) -> DockerClient:
     import docker  # noqa: PLC0415 - costs 0.15 s, which `make help` need not pay
     from docker.errors import DockerException  # noqa: PLC0415
 
-    environment = {**os.environ, **(variables or {})}
+    environment = {**os.environ, **(variables if variables is not None else _chosen())}
     try:
         return docker.from_env(environment=environment, version="auto", timeout=60)
     except DockerException as error:
@@ -80,6 +81,13 @@ def connect(variables: Mapping[str, str] | None = None) -> DockerClient:
         raise OperatorError(
             f"No Docker engine answers at {where}.", f"{error}", "Start it, or run `make setup`, which says what is missing."
         ) from error
+
+
+def _chosen() -> dict[str, str]:
+    from ops.setup.engine import host_of  # noqa: PLC0415
+
+    host = host_of(os.environ, Path.home())
+    return {"DOCKER_HOST": host} if host else {}
 
 
 def look(client: DockerClient, project: str) -> Observed:

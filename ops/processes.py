@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ops.checkpoint import PULUMI_PROJECT
 
-_PLUGIN_PREFIXES = ("pulumi-resource-", "pulumi-language-")
+_PLUGIN_PREFIXES = ("pulumi-resource-", "pulumi-language-", "language_host.py")
 
 
 @dataclass(frozen=True)

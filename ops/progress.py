@@ -26,6 +26,7 @@ _WORDS = {
     "delete-replaced": ("stopping the old one", "removed the old one", None),
     "update": ("updating", "updated", "yellow"),
     "delete": ("removing", "removed", None),
+    "refresh": ("looking at", "looked at", None),
 }
 _QUIET_SECONDS = 5.0
 """After so long without a line, say what is being waited for."""
@@ -48,6 +49,7 @@ class Progress:
         steps: how long each step took: (what, seconds).
         outputs: the stack's outputs, secrets masked by Pulumi; empty until the run is through.
         changes: how many resources had which fate; empty until the run is through.
+        succeeded: whether the run is through, and well.
     """
 
     title: str
@@ -55,10 +57,12 @@ class Progress:
     steps: list[tuple[str, float]] = field(default_factory=list)
     outputs: dict[str, Any] = field(default_factory=dict)
     changes: dict[str, int] = field(default_factory=dict)
+    succeeded: bool = False
     _open: dict[tuple[str, str], float] = field(default_factory=dict)
     _unready: dict[str, float] = field(default_factory=dict)
     _failed: dict[str, list[str]] = field(default_factory=dict)
     _said: set[str] = field(default_factory=set)
+    _program: list[str] = field(default_factory=list)
     _start: float = 0.0
     _last_line: float = 0.0
 
@@ -79,25 +83,35 @@ class Progress:
             self._message(message)
         elif summary := event.get("summaryEvent"):
             self.changes = dict(summary.get("resourceChanges") or {})
+            self.succeeded = summary.get("result") == "succeeded"
 
     def tick(self) -> None:
         """Say what is waited for, when nothing was said for a while."""
         now = self.clock()
         if now - self._last_line < _QUIET_SECONDS:
             return
-        busy = [name(urn, _type(urn)) for urn, _ in self._open if _type(urn) in _KINDS]
-        waiting = busy or list(self._unready)
-        what = f"still at work on {', '.join(busy)}" if busy else f"until ready: {', '.join(waiting)}" if waiting else "still at work"
-        self._say(f"  ... {now - self._start:.0f} s, {what}", None)
+        self._say(f"  ... {now - self._start:.0f} s, {self._awaited()}", None)
+
+    def _awaited(self) -> str:
+        busy: dict[str, list[str]] = {}
+        for urn, operation in self._open:
+            if _type(urn) in _KINDS:
+                busy.setdefault(_WORDS[operation][0], []).append(name(urn, _type(urn)))
+        if busy:
+            return "; ".join(f"{doing} {', '.join(subjects)}" for doing, subjects in busy.items())
+        return f"until ready: {', '.join(self._unready)}" if self._unready else "until services are ready"
 
     def stopping(self, times: int) -> None:
         """The user wants to stop."""
         self._say("stopping cleanly; once more to stop at once" if times == 1 else "stopping at once", "yellow")
 
     def finish(self) -> None:
-        """The run is through: whatever was waited for is settled."""
+        """The run is through: whatever was waited for is settled, and what the program wrote to stderr is told unless it is a failure."""
         self._open.clear()
         self._unready.clear()
+        if self.succeeded:
+            for line in self._program:
+                self._say(f"  {line}", "yellow")
 
     @property
     def failures(self) -> list[str]:
@@ -106,6 +120,8 @@ class Progress:
         for subject, messages in self._failed.items():
             distinct = list(dict.fromkeys(plain(message) for message in messages))
             told += [f"{subject}: {message}" if subject else message for message in distinct if not _GENERIC.match(message)]
+        if self._program:
+            told.append("\n".join(self._program))
         return told or [message for messages in self._failed.values() for message in dict.fromkeys(messages)]
 
     @property
@@ -117,19 +133,19 @@ class Progress:
         if metadata["op"] not in _WORDS:
             return
         self._open[metadata["urn"], metadata["op"]] = self.clock()
-        if metadata["type"] in {CONTAINER, IMAGE}:
-            self._line(name(metadata["urn"], metadata["type"]), _WORDS[metadata["op"]][0] + _because(metadata), None)
+        if metadata["type"] in {CONTAINER, IMAGE} and not _is_silent(metadata):
+            self._line(name(metadata["urn"], metadata["type"]), _words(metadata)[0] + _because(metadata), None)
 
     def _end(self, metadata: dict[str, Any]) -> None:
         urn, operation = metadata["urn"], metadata["op"]
         if metadata["type"] == STACK:
             self.outputs = (metadata.get("new") or {}).get("outputs") or {}
         begun = self._open.pop((urn, operation), None)
-        if begun is None or metadata["type"] not in _KINDS:
+        if begun is None or metadata["type"] not in _KINDS or _is_silent(metadata):
             return
         seconds = self.clock() - begun
         subject = name(urn, metadata["type"])
-        _, done, colour = _WORDS[operation]
+        _, done, colour = _words(metadata)
         self.steps.append((f"{subject} {done}", seconds))
         self._line(subject, f"{done}, {seconds:.1f} s", colour)
         if metadata["type"] == CONTAINER and operation in {"create", "create-replacement"}:
@@ -139,7 +155,9 @@ class Progress:
         severity, text = message.get("severity", ""), message.get("message", "").strip()
         if severity == "debug" or not text:
             return
-        if severity == "error":
+        if severity == "info#err":  # stderr of the program, line by line: a traceback of the official language host, or a library's warning
+            self._program.append(message["message"].rstrip())
+        elif severity == "error":
             urn = message.get("urn", "")
             subject = name(urn, _type(urn)) if urn and _type(urn) != STACK else ""
             self._failed.setdefault(subject, []).append(text)
@@ -173,6 +191,22 @@ def _type(urn: str) -> str:
     """The resource's own type in its URN, without its parents'."""
     parts = urn.split("::")
     return parts[2].rpartition("$")[2] if len(parts) > 3 else ""  # urn:pulumi:STACK::PROJECT::TYPES::NAME
+
+
+def _is_silent(metadata: dict[str, Any]) -> bool:
+    """What is told only while it takes long: a look, and letting go of an image, which stays on the engine."""
+    return metadata["op"] == "refresh" or (metadata["type"] == IMAGE and metadata["op"] in {"delete", "delete-replaced"})
+
+
+def _words(metadata: dict[str, Any]) -> tuple[str, str, str | None]:
+    """What is being done, what was done, and its colour."""
+    doing, done, colour = _WORDS[metadata["op"]]
+    if metadata["type"] == VOLUME and metadata["op"] == "delete" and (metadata.get("old") or {}).get("retainOnDelete"):
+        return "letting go of", "kept, with its data", None
+    if metadata["type"] == IMAGE and metadata["op"] in {"create", "create-replacement"}:
+        built = ((metadata.get("new") or {}).get("inputs") or {}).get("build")
+        return ("building", "built", colour) if built else ("fetching", "fetched", colour)
+    return doing, done, colour
 
 
 def _because(metadata: dict[str, Any]) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import json
-import queue
+import os
 import signal
 import subprocess
 import sys
-import threading
+import tempfile
 from typing import IO, TYPE_CHECKING
 
 from ops.errors import OperatorError, Stopped
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ops.session import Session
 
 _PR_SET_PDEATHSIG = 1
+_POLL_SECONDS = 0.05
+_CHUNK_BYTES = 1 << 20
 
 
 def command(session: Session, arguments: list[str]) -> list[str]:
@@ -65,31 +67,29 @@ def run_told(session: Session, arguments: list[str], progress: Progress) -> None
         OperatorError: it failed.
         Stopped: the user stopped it, and it has ended.
     """
-    process = subprocess.Popen(
-        command(session, [*arguments, "--yes", "--skip-preview", "--non-interactive", "--json"]),
-        cwd=session.folder,
-        env=session.environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-        preexec_fn=_stop_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - no threads of ours exist yet
-    )
-    said: list[str] = []
-    with process, _forwarding(process, progress) as stops:
-        listener = threading.Thread(target=_collect, args=(process.stderr, said), daemon=True)
-        listener.start()
-        for line in _lines(process, progress.tick):
-            _tell(line, progress, said)
-        process.wait()
-        listener.join(timeout=5)
+    # Into files without a name, not pipes: a pipe whose reader was killed would kill Pulumi in mid-work. (The events hold what the
+    # provider logs, and that may hold secrets.)
+    with tempfile.TemporaryFile() as events, tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(
+            command(session, [*arguments, "--yes", "--skip-preview", "--non-interactive", "--json"]),
+            cwd=session.folder,
+            env=session.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=events,
+            stderr=errors,
+            start_new_session=True,
+            preexec_fn=_stop_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - no threads of ours exist yet
+        )
+        with process, _forwarding(process, progress) as stops:
+            said = [line for line in _lines(process, events, progress.tick) if not _told(line, progress)]
+        errors.seek(0)
+        said += errors.read().decode(errors="replace").splitlines()
     progress.finish()
     if stops:
         raise Stopped
     if process.returncode:
-        raise OperatorError("\n\n".join(progress.failures) or "\n".join(said) or f"Pulumi ended with exit code {process.returncode}.")
+        ended = f"Pulumi ended with exit code {process.returncode}."
+        raise OperatorError("\n\n".join(progress.failures) or "\n".join(line for line in said if line.strip()) or ended)
 
 
 def _stop_with_parent() -> None:
@@ -98,7 +98,7 @@ def _stop_with_parent() -> None:
 
 
 @contextlib.contextmanager
-def _forwarding(process: subprocess.Popen[str], progress: Progress) -> Iterator[list[int]]:
+def _forwarding(process: subprocess.Popen[bytes], progress: Progress) -> Iterator[list[int]]:
     """Pass interrupts on to Pulumi, which is in a session of its own; those that came are listed."""
     stops: list[int] = []
 
@@ -117,42 +117,31 @@ def _forwarding(process: subprocess.Popen[str], progress: Progress) -> Iterator[
             signal.signal(number, handler)
 
 
-def _lines(process: subprocess.Popen[str], tick: Callable[[], None]) -> Iterator[str]:
-    """The lines that a process writes, as they come, calling `tick` about once a second in between.
-
-    Ends with the process also when a child of it that lives on keeps the stream open.
-    """
-    inbox: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-
-    def read() -> None:
-        for line in process.stdout or ():
-            inbox.put(line)
-        inbox.put(None)
-
-    threading.Thread(target=read, daemon=True).start()
+def _lines(process: subprocess.Popen[bytes], file: IO[bytes], tick: Callable[[], None]) -> Iterator[str]:
+    """The lines that a process writes to a file, as they come, calling `tick` in between; ends with the process."""
+    offset, rest = 0, b""
     while True:
-        try:
-            line = inbox.get(timeout=1.0)
-        except queue.Empty:
-            if process.poll() is not None:
+        ended = process.poll() is not None  # before the read: what was written until then is in the file
+        chunk = os.pread(file.fileno(), _CHUNK_BYTES, offset)
+        offset += len(chunk)
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            yield line.decode(errors="replace")
+        if not chunk:
+            if ended:
                 return
             tick()
-            continue
-        if line is None:
-            return
-        yield line
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_POLL_SECONDS)
 
 
-def _tell(line: str, progress: Progress, said: list[str]) -> None:
+def _told(line: str, progress: Progress) -> bool:
+    """Tell an event; whether the line is one."""
     try:
         event = json.loads(line)
     except ValueError:
-        event = None
-    if isinstance(event, dict):
-        progress.event(event)
-    elif line.strip():
-        said.append(line.rstrip())
-
-
-def _collect(stream: IO[str] | None, said: list[str]) -> None:
-    said.extend(line.rstrip() for line in stream or () if line.strip())
+        return False
+    if not isinstance(event, dict):
+        return False
+    progress.event(event)
+    return True

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ops import checkpoint, engine, heal, recovery
-from ops.console import columns, say
+from ops.console import columns, count, say
 from ops.errors import OperatorError
 from ops.progress import Progress
 from ops.pulumi import hand_over, run_quietly, run_told
@@ -53,7 +53,7 @@ def down(stack: str) -> None:
     left = engine.volumes(client, project, stack)
     say(f"{project} is down.")
     if left:
-        say(f"Its data is kept in {len(left)} volumes; `make up` finds it again, `make wipe STACK={stack}` removes it.")
+        say(f"Its data is kept in {count(len(left), 'volume')}; `make up` finds it again, `make wipe STACK={stack}` removes it.")
 
 
 def wipe(stack: str, agreed: bool) -> None:
@@ -121,8 +121,11 @@ def _summary(session: Session, client: DockerClient, progress: Progress, seconds
     say()
     for line in columns(table(containers, progress.outputs)):
         say(line)
-    changed = f"{progress.changed} changes" if progress.changed else "nothing to change"
-    say(f"\n{session.stack}: {len({container.service for container in containers})} services ready, {changed}, {seconds:.1f} s", "green")
+    changed = count(progress.changed, "change") if progress.changed else "nothing to change"
+    say(
+        f"\n{session.stack}: {count(len({container.service for container in containers}), 'service')} ready, {changed}, {seconds:.1f} s",
+        "green",
+    )
 
 
 def table(containers: list[SeenContainer], outputs: dict[str, Any], state: str = "ready") -> list[tuple[str, ...]]:

@@ -52,7 +52,7 @@ async def migrate(settings: Settings, wait_seconds: float = DATABASE_WAIT_SECOND
     """
     engine = create_engine(settings)
     try:
-        await _wait_until_connectable(engine, wait_seconds)
+        await _wait_until_connectable(engine, settings, wait_seconds)
         async with _lock(engine), engine.connect() as connection:
             await connection.run_sync(_upgrade)
     except DatabaseError as error:
@@ -78,8 +78,9 @@ def _bad_revisions(error: CommandError) -> Fault:
     )
 
 
-async def _wait_until_connectable(engine: AsyncEngine, wait_seconds: float) -> None:
+async def _wait_until_connectable(engine: AsyncEngine, settings: Settings, wait_seconds: float) -> None:
     deadline = time.monotonic() + wait_seconds
+    told = False
     while True:
         try:
             async with engine.connect():
@@ -87,6 +88,9 @@ async def _wait_until_connectable(engine: AsyncEngine, wait_seconds: float) -> N
         except DatabaseError as error:
             if not is_worth_waiting_for(error) or time.monotonic() > deadline:
                 raise
+            if not told:
+                _log.warning("waiting for the database: %s", explain(error, settings).problem)
+                told = True
         await asyncio.sleep(_POLL_SECONDS)
 
 

@@ -114,6 +114,8 @@ class FakeEvolution:
     answers: dict[str, tuple[int, object]] = field(default_factory=dict)
     hang: Event = field(default_factory=Event)
     """Set: requests are taken and never answered."""
+    hanging: Event = field(default_factory=Event)
+    """Becomes set when such a request was taken."""
     released: Event = field(default_factory=Event)
 
     def answer(self, path: str, key: str | None) -> tuple[int, object]:
@@ -139,6 +141,7 @@ def fake_evolution() -> Iterator[FakeEvolution]:
 
         def do_GET(self) -> None:
             if fake.hang.is_set():
+                fake.hanging.set()
                 fake.released.wait()
                 return
             status, content = fake.answer(self.path, self.headers.get("apikey"))

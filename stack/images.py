@@ -94,8 +94,8 @@ class Images(pulumi.ComponentResource):
         if service is ServiceName.EVOLUTION_API and self._settings.simulates_evolution:
             return self._local(_SIMULATOR.name).image_id
         setting = _REFERENCES[service]
-        # An image that was named in the settings is meant, also where the others are local.
-        if self._settings.images is ImageSource.LOCAL and service in _LOCAL and setting not in self._settings.model_fields_set:
+        # An image of the user's own choice is meant, also where the others are local.
+        if self._settings.images is ImageSource.LOCAL and service in _LOCAL and self._settings.is_default(setting):
             return self._local(_LOCAL[service]).image_id
         return self._from_registry(getattr(self._settings, setting)).image_id
 
@@ -111,8 +111,8 @@ class Images(pulumi.ComponentResource):
         return self._build("app", f"{self._settings.project}-app", self._folder, {"PYTHON_IMAGE": self._python()}, {}, target)
 
     def _python(self) -> str:
-        default = "app_python_image" not in self._settings.model_fields_set
-        return "python" if self._settings.images is ImageSource.LOCAL and default else self._settings.app_python_image
+        local = self._settings.images is ImageSource.LOCAL and self._settings.is_default("app_python_image")
+        return "python" if local else self._settings.app_python_image
 
     def _local(self, name: str) -> docker.RemoteImage:
         if name not in self._made:

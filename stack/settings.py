@@ -82,8 +82,12 @@ class Settings(SettingsTable):
     @property
     def simulates_evolution(self) -> bool:
         """Whether the simulator runs in place of Evolution API."""
-        default_image = "evolution_image" not in self.model_fields_set
-        return self.evolution is EvolutionKind.SIMULATOR or (self.images is ImageSource.LOCAL and default_image)
+        local = self.images is ImageSource.LOCAL and self.is_default("evolution_image")
+        return local or self.evolution is EvolutionKind.SIMULATOR
+
+    def is_default(self, name: str) -> bool:
+        """Whether a setting has the value that it has when nobody gives it one."""
+        return bool(getattr(self, name) == type(self).model_fields[name].default)
 
     def public_host(self) -> str:
         """The host name under which this machine reaches published ports."""
@@ -227,6 +231,6 @@ def _conflicts(settings: Settings, given: Mapping[str, Given]) -> Iterator[str]:
     if settings.webhook_global_enabled and not settings.webhook_global_url:
         example = "http://app.internal:8000/webhooks/evolution"
         yield f"{where('WEBHOOK_GLOBAL_ENABLED')} needs WEBHOOK_GLOBAL_URL: give the URL to call, as in {example}."
-    if settings.pgadmin_enabled and settings.images is ImageSource.LOCAL and "pgadmin_image" not in settings.model_fields_set:
+    if settings.pgadmin_enabled and settings.images is ImageSource.LOCAL and settings.is_default("pgadmin_image"):
         reason = "pgAdmin is not among the local images (IMAGES=local)"
         yield f"{where('PGADMIN_ENABLED')} needs PGADMIN_IMAGE here: {reason}, so name one that the engine has."

@@ -44,6 +44,7 @@ def prepare(project: Path, stack: str) -> PulumiEnvironment:
     stack_state.ensure_git_filter(project)
     stack_state.restore_salt(project, stack)
     stack_state.ensure_stack(project, stack, cli.program, variables)
+    stack_state.settle_git(project, stack)
     return PulumiEnvironment(cli.program, variables)
 
 

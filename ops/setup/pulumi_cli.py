@@ -93,7 +93,7 @@ def _refusal(program: Path, missing: list[str]) -> str:
         if version_numbers(version) < OLDEST:
             return f"it is {version.strip()}, needed is v{'.'.join(map(str, OLDEST))} or newer"
         for plugin in missing:
-            kind, name, number = plugin.split("-", 2)
+            kind, name, number = plugin.replace("-v", "-").split("-")
             say(f"pulumi: downloading the {name} plugin {number}")
             run("Pulumi", [str(program), "plugin", "install", kind, name, number], "")
     except SetupError as error:

@@ -24,6 +24,7 @@ GIT_FILTER = (
     "END { for (i = 1; i <= NR; i++) if (secrets || line[i] !~ /^encryptionsalt:/) print line[i] }'"
 )
 """Drops the salt from a stack's settings file that holds no secret. A command of its own, so that it works in every checkout."""
+_FILTER_KEY = "filter.pulumi-salt.clean"
 _SALT_LINE = re.compile(r"^encryptionsalt:", re.MULTILINE)
 _GIVEN_BY_CALLER = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 
@@ -103,12 +104,30 @@ def ensure_git_filter(project: Path) -> None:
 
     Without secrets in the same file the salt is worth nothing to others, and would show as a change in every clone.
     """
-    if not (project / ".git").exists() or shutil.which("git") is None:
+    if _in_git(project) and _git(project, "config", "--local", _FILTER_KEY) != GIT_FILTER:
+        _git(project, "config", "--local", _FILTER_KEY, GIT_FILTER)
+
+
+def settle_git(project: Path, stack: str) -> None:
+    """Let git see that a settings file with a salt is, filtered, what it knows already.
+
+    Git takes a file of another size for changed without asking the filter. Adding it puts the new size into the index and
+    nothing else, since the filtered content is the same; a file that has other changes is left alone.
+    """
+    name = f"Pulumi.{stack}.yaml"
+    if not _in_git(project) or not _git(project, "diff-files", "--name-only", "--", name):
         return
-    wanted = ["git", "config", "--local", "filter.pulumi-salt.clean"]
-    present = subprocess.run([*wanted], cwd=project, capture_output=True, text=True, check=False).stdout.rstrip("\n")
-    if present != GIT_FILTER:
-        run("git's filter for Pulumi's salt", [*wanted, GIT_FILTER], "see whether .git/config can be written", cwd=project)
+    if _git(project, "hash-object", f"--path={name}", name) == _git(project, "rev-parse", f":./{name}"):
+        _git(project, "add", "--", name)
+
+
+def _in_git(project: Path) -> bool:
+    return (project / ".git").exists() and shutil.which("git") is not None
+
+
+def _git(project: Path, *arguments: str) -> str:
+    """What git says; nothing when it fails, as with a tree of another owner: a clean status is a comfort, no condition."""
+    return subprocess.run(["git", *arguments], cwd=project, capture_output=True, text=True, check=False).stdout.rstrip("\n")
 
 
 def ensure_stack(project: Path, stack: str, program: Path, environment: Mapping[str, str]) -> None:

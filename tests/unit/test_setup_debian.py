@@ -1,0 +1,60 @@
+"""The package mirror of the base image: the one that this machine uses itself."""
+
+from pathlib import Path
+
+import pytest
+
+from ops.setup import debian
+
+PARAGRAPHS = """\
+# comment
+Types: deb
+URIs: http://mirror.example/debian
+Suites: bookworm bookworm-updates
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+
+Types: deb
+URIs: http://mirror.example/debian-security/
+Suites: bookworm-security
+Components: main contrib
+"""
+
+
+def apt(folder: Path, **files: str) -> Path:
+    (folder / "sources.list.d").mkdir()
+    for name, text in files.items():
+        place = folder / "sources.list" if name == "main" else folder / "sources.list.d" / name.replace("_", ".")
+        place.write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"debian_sources": PARAGRAPHS}, ("http://mirror.example/debian", "http://mirror.example/debian-security")),
+        (
+            {"main": "deb [arch=amd64 signed-by=/k] https://m.example/debian bookworm main # mine\ndeb-src http://s.example bookworm main"},
+            ("https://m.example/debian", "http://deb.debian.org/debian-security"),
+        ),
+        (
+            {"debian_sources": "Enabled: no\n" + PARAGRAPHS.split("\n\n", maxsplit=1)[0]},
+            ("http://deb.debian.org/debian", "http://deb.debian.org/debian-security"),
+        ),
+        (
+            {"node_list": "deb http://node.example nodistro main\n"},
+            ("http://deb.debian.org/debian", "http://deb.debian.org/debian-security"),
+        ),
+        (
+            {"main": "deb http://ubuntu.example/ubuntu jammy main\n"},
+            ("http://deb.debian.org/debian", "http://deb.debian.org/debian-security"),
+        ),
+        ({"main": "deb http://new.example/debian trixie main\n"}, ("http://new.example/debian", "http://deb.debian.org/debian-security")),
+        ({"main": "deb cdrom:[Debian] bookworm main\n"}, ("http://deb.debian.org/debian", "http://deb.debian.org/debian-security")),
+    ],
+    ids=["paragraphs", "one line", "disabled", "somebody's packages", "ubuntu", "a newer debian", "a disc"],
+)
+def test_the_mirror_is_the_one_of_this_machine_when_that_has_the_release(
+    tmp_path: Path, files: dict[str, str], expected: tuple[str, str]
+) -> None:
+    assert debian.mirrors(apt(tmp_path, **files)) == expected

@@ -1,0 +1,128 @@
+"""The commands around Pulumi: files they read and write, what they show, and the Makefile in front of them."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ops import checks
+from ops.__main__ import commands
+from ops.checkpoint import Checkpoint, KnownContainer
+from ops.engine import SeenContainer
+from ops.errors import OperatorError
+from ops.logs import Line, label, split
+from ops.session import project_name, settings_file
+from ops.tasks import image_urns, with_setting
+from ops.up import table
+
+FOLDER = Path(__file__).parents[2]
+APP = SeenContainer(
+    id="a",
+    name="whatsapp-dev-app-1",
+    project="whatsapp-dev",
+    service="app",
+    stack="dev",
+    state="running",
+    ports=(("127.0.0.1", 8000, 8000),),
+)
+
+
+def test_every_make_target_calls_a_command_that_exists() -> None:
+    makefile = (FOLDER / "Makefile").read_text()
+    called = set(re.findall(r"\$\(ops\) ([\w-]+)", makefile))
+    assert called, "the Makefile calls nothing"
+    assert called <= set(commands.commands), "a target calls a command that is not there"
+    assert set(commands.commands) <= called, "a command has no target"
+
+
+def test_every_make_target_is_phony_and_explained_in_help() -> None:
+    makefile = (FOLDER / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z][\w-]*):", makefile, re.MULTILINE))
+    phony = set(re.search(r"\.PHONY: (.*?)\n\n", makefile, re.DOTALL)[1].replace("\\", " ").split())  # type: ignore[index]
+    explained = set(re.findall(r"^([a-z][\w-]*):.*## ", makefile, re.MULTILINE))
+    assert targets == phony == explained
+
+
+def test_continuous_integration_runs_what_a_person_runs() -> None:
+    assert (FOLDER / ".ci" / "run").read_text().splitlines()[-1] == "exec make test"
+
+
+def test_make_test_runs_every_check_cheapest_first() -> None:
+    everything = checks.GROUPS["test"]
+    assert everything == (*checks.GROUPS["lint"], *checks.GROUPS["test-unit"], *checks.GROUPS["test-app"], *checks.GROUPS["test-e2e"])
+
+
+def test_a_failing_check_is_named_and_ends_the_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    steps = (
+        checks.Step("first", ("this",), "x"),
+        checks.Step("second", ("no_such_module_at_all",), "make x"),
+        checks.Step("third", ("this",), "x"),
+    )
+    monkeypatch.setitem(checks.GROUPS, "trial", steps)
+    with pytest.raises(OperatorError, match="Failed: second"):
+        checks.run("trial", ())
+    assert "third" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", "APP_REPLICAS=3\n"),
+        ("TZ=UTC", "TZ=UTC\nAPP_REPLICAS=3\n"),
+        ("APP_REPLICAS=1\nTZ=UTC\n", "APP_REPLICAS=3\nTZ=UTC\n"),
+        ("export APP_REPLICAS = 2  # two\n", "APP_REPLICAS=3\n"),
+        ("# APP_REPLICAS=1\nMY_APP_REPLICAS=9\n", "# APP_REPLICAS=1\nMY_APP_REPLICAS=9\nAPP_REPLICAS=3\n"),
+    ],
+)
+def test_scaling_changes_one_line_of_the_settings_and_no_other(before: str, after: str) -> None:
+    assert with_setting(before, "APP_REPLICAS", "3") == after
+
+
+def test_the_settings_file_is_the_one_that_the_stack_names(tmp_path: Path) -> None:
+    assert settings_file(tmp_path, "dev").name == ".env"
+    assert settings_file(tmp_path, "prod").name == ".env.prod"
+    (tmp_path / "Pulumi.prod.yaml").write_text("config:\n  whatsapp:ENV_FILE: elsewhere.env\n  whatsapp:KEY: {secure: v1}\n")
+    assert settings_file(tmp_path, "prod").name == "elsewhere.env"
+
+
+def test_the_project_is_called_as_its_containers_are_else_as_the_settings_say(tmp_path: Path) -> None:
+    known = KnownContainer(id="c", name="n", project="adopted", service="db", must_run=True, image_urns=())
+    assert project_name(tmp_path, "dev", Checkpoint(containers=(known,))) == "adopted"
+    assert project_name(tmp_path, "dev", Checkpoint()) == "whatsapp-dev"
+    (tmp_path / ".env").write_text("PROJECT_NAME=mine\n")
+    assert project_name(tmp_path, "dev", Checkpoint()) == "mine"
+
+
+def test_wrong_settings_are_said_before_anything_is_touched(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("APP_PROT=1\n")
+    with pytest.raises(OperatorError, match="APP_PORT"):
+        project_name(tmp_path, "dev", Checkpoint())
+
+
+def test_the_images_to_rebuild_are_those_of_the_service() -> None:
+    app = KnownContainer(id="c", name="n", project="p", service="app", must_run=True, image_urns=("urn:app",))
+    known = Checkpoint(containers=(app, replace(app, id="d"), replace(app, id="e", service="db", image_urns=("urn:db",))))
+    assert image_urns(known, "app") == ["urn:app"]
+    with pytest.raises(OperatorError, match="app, db"):
+        image_urns(known, "ap")
+
+
+def test_the_summary_shows_where_each_service_is() -> None:
+    db = replace(APP, service="db", ports=(("127.0.0.1", 5432, 5432),))
+    second = replace(APP, number=2, ports=(("127.0.0.1", 8001, 8000),))
+    redis = replace(APP, service="redis", ports=(), state="exited")
+    rows = table([APP, second, db, redis], {"app_url": "http://localhost:8000", "containers": ["x"], "credentials": "[secret]"})
+    assert rows == [
+        ("SERVICE", "STATE", "URL"),
+        ("app", "ready", "http://localhost:8000"),
+        ("app (2)", "ready", "localhost:8001"),
+        ("db", "ready", "localhost:5432"),
+        ("redis", "exited", ""),
+    ]
+
+
+def test_log_lines_carry_their_service_and_keep_their_text() -> None:
+    assert split(b"2026-01-01T00:00:00.5Z GET / 200  ok\r\n", "app") == Line("2026-01-01T00:00:00.5Z", "app", "GET / 200  ok")
+    assert label(APP) == "app"
+    assert label(replace(APP, number=2)) == "app-2"

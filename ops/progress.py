@@ -28,6 +28,8 @@ _WORDS = {
     "delete": ("removing", "removed", None),
     "refresh": ("looking at", "looked at", None),
 }
+_KEPT = "kept, with its data"
+
 _QUIET_SECONDS = 5.0
 """After so long without a line, say what is being waited for."""
 
@@ -44,7 +46,7 @@ class Progress:
     """One run, from its events.
 
     Attributes:
-        title: what is being done, for the lines that say what is waited for.
+        keeps_volumes: whether volumes that Pulumi lets go stay for good, and may be said to.
         failures: each failure once, as text for the user.
         steps: how long each step took: (what, seconds).
         outputs: the stack's outputs, secrets masked by Pulumi; empty until the run is through.
@@ -52,13 +54,13 @@ class Progress:
         succeeded: whether the run is through, and well.
     """
 
-    title: str
+    keeps_volumes: bool = True
     clock: Callable[[], float] = time.monotonic
     steps: list[tuple[str, float]] = field(default_factory=list)
     outputs: dict[str, Any] = field(default_factory=dict)
     changes: dict[str, int] = field(default_factory=dict)
     succeeded: bool = False
-    _open: dict[tuple[str, str], float] = field(default_factory=dict)
+    _open: dict[tuple[str, str], tuple[str, float]] = field(default_factory=dict)
     _unready: dict[str, float] = field(default_factory=dict)
     _failed: dict[str, list[str]] = field(default_factory=dict)
     _said: set[str] = field(default_factory=set)
@@ -94,9 +96,9 @@ class Progress:
 
     def _awaited(self) -> str:
         busy: dict[str, list[str]] = {}
-        for urn, operation in self._open:
+        for (urn, _), (doing, _) in self._open.items():
             if _type(urn) in _KINDS:
-                busy.setdefault(_WORDS[operation][0], []).append(name(urn, _type(urn)))
+                busy.setdefault(doing, []).append(name(urn, _type(urn)))
         if busy:
             return "; ".join(f"{doing} {', '.join(subjects)}" for doing, subjects in busy.items())
         return f"until ready: {', '.join(self._unready)}" if self._unready else "until services are ready"
@@ -132,7 +134,7 @@ class Progress:
     def _begin(self, metadata: dict[str, Any]) -> None:
         if metadata["op"] not in _WORDS:
             return
-        self._open[metadata["urn"], metadata["op"]] = self.clock()
+        self._open[metadata["urn"], metadata["op"]] = (_words(metadata)[0], self.clock())
         if metadata["type"] in {CONTAINER, IMAGE} and not _is_silent(metadata):
             self._line(name(metadata["urn"], metadata["type"]), _words(metadata)[0] + _because(metadata), None)
 
@@ -143,9 +145,13 @@ class Progress:
         begun = self._open.pop((urn, operation), None)
         if begun is None or metadata["type"] not in _KINDS or _is_silent(metadata):
             return
-        seconds = self.clock() - begun
+        seconds = self.clock() - begun[1]
         subject = name(urn, metadata["type"])
         _, done, colour = _words(metadata)
+        if done == _KEPT:
+            if self.keeps_volumes:
+                self._line(subject, _KEPT, None)
+            return
         self.steps.append((f"{subject} {done}", seconds))
         self._line(subject, f"{done}, {seconds:.1f} s", colour)
         if metadata["type"] == CONTAINER and operation in {"create", "create-replacement"}:
@@ -202,7 +208,7 @@ def _words(metadata: dict[str, Any]) -> tuple[str, str, str | None]:
     """What is being done, what was done, and its colour."""
     doing, done, colour = _WORDS[metadata["op"]]
     if metadata["type"] == VOLUME and metadata["op"] == "delete" and (metadata.get("old") or {}).get("retainOnDelete"):
-        return "letting go of", "kept, with its data", None
+        return "letting go of", _KEPT, None
     if metadata["type"] == IMAGE and metadata["op"] in {"create", "create-replacement"}:
         built = ((metadata.get("new") or {}).get("inputs") or {}).get("build")
         return ("building", "built", colour) if built else ("fetching", "fetched", colour)

@@ -39,7 +39,7 @@ def up(stack: str, extra: Iterable[str] = ()) -> Progress:
     session = open_session(stack)
     client = engine.connect(session.variables)
     plan = heal.make_ready(session, client)
-    progress = Progress("up")
+    progress = Progress()
     run_told(session, ["up", *extra, *(["--refresh"] if plan.refresh else [])], progress)
     _summary(session, client, progress, time.monotonic() - begun)
     return progress
@@ -49,7 +49,7 @@ def down(stack: str) -> None:
     """Take the stack down and keep its data."""
     session = open_session(stack)
     client = engine.connect(session.variables)
-    project = _take_down(session, client)
+    project = _take_down(session, client, keeps_volumes=True)
     left = engine.volumes(client, project, stack)
     say(f"{project} is down.")
     if left:
@@ -70,10 +70,10 @@ def wipe(stack: str, agreed: bool) -> None:
     say("This removes for good: " + (", ".join(doomed) or "no volume, for there is none"), "yellow")
     if not agreed:
         _ask(stack)
-    if known.volumes:
-        run_quietly(session, ["state", "unprotect", "--all", "--yes"])  # where PROTECT_VOLUMES is set, it was meant for everything but this
-    _take_down(session, client)
+    _take_down(session, client, keeps_volumes=False)
     engine.remove_volumes(client, doomed)
+    for name in doomed:
+        say(f"  volume {name:<21} removed, with its data")
     say(f"{project} is gone, with its data.")
 
 
@@ -97,7 +97,7 @@ def _ask(stack: str) -> None:
         )
 
 
-def _take_down(session: Session, client: DockerClient) -> str:
+def _take_down(session: Session, client: DockerClient, keeps_volumes: bool) -> str:
     """Destroy what the state knows, then remove what carries our labels and isn't known; the project's name."""
     heal.free_the_stack(session)
     known = checkpoint.read(session.state, session.stack)
@@ -108,10 +108,12 @@ def _take_down(session: Session, client: DockerClient) -> str:
         say("removing what no finished run knows: " + ", ".join(container.name for container in plan.orphans), "yellow")
         engine.remove_containers(client, plan.orphans)
     engine.remove_networks(client, plan.orphan_networks)
+    if known.volumes and not keeps_volumes:
+        run_quietly(session, ["state", "unprotect", "--all", "--yes"])  # PROTECT_VOLUMES guards against everything but this
     if known.resources:
         # What is gone already, and creations that never ended, would fail the run unless the state hears of it first.
         refresh = ["--refresh"] if plan.refresh or plan.clear_pending else []
-        run_told(session, ["destroy", "--exclude-protected", *refresh], Progress("down"))
+        run_told(session, ["destroy", "--exclude-protected", *refresh], Progress(keeps_volumes))
     return project
 
 

@@ -27,7 +27,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def progress(clock: Clock) -> Progress:
-    return Progress("up", clock)
+    return Progress(clock=clock)
 
 
 def metadata(operation: str, urn: str = DB, kind: str = CONTAINER, **more: object) -> dict[str, Any]:

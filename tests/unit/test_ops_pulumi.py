@@ -38,7 +38,7 @@ def test_events_reach_the_progress_and_the_stack_reaches_pulumi(tmp_path: Path) 
         open("seen", "w").write(" ".join(sys.argv[1:]) + " " + os.environ["GIVEN"])
         print(json.dumps({"summaryEvent": {"result": "succeeded", "resourceChanges": {"create": 2}}}))
     """
-    progress = Progress("up")
+    progress = Progress()
     run_told(session(tmp_path, script), ["up", "--refresh"], progress)
     assert progress.changed == 2
     assert (tmp_path / "seen").read_text() == "up --refresh --yes --skip-preview --non-interactive --json --stack dev yes"
@@ -50,12 +50,12 @@ def test_a_failure_before_the_first_event_is_told_in_pulumis_words(tmp_path: Pat
         sys.exit(255)
     """
     with pytest.raises(OperatorError, match="no stack named 'dev' found"):
-        run_told(session(tmp_path, script), ["up"], Progress("up"))
+        run_told(session(tmp_path, script), ["up"], Progress())
 
 
 def test_a_failure_without_any_word_still_fails(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match="exit code 3"):
-        run_told(session(tmp_path, "sys.exit(3)"), ["up"], Progress("up"))
+        run_told(session(tmp_path, "sys.exit(3)"), ["up"], Progress())
 
 
 def test_a_line_cut_by_a_kill_is_no_event_and_no_crash(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_line_cut_by_a_kill_is_no_event_and_no_crash(tmp_path: Path) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     """
     with pytest.raises(OperatorError):
-        run_told(session(tmp_path, script), ["up"], Progress("up"))
+        run_told(session(tmp_path, script), ["up"], Progress())
 
 
 def test_an_interrupt_reaches_pulumi_once_and_is_told_as_a_stop(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_an_interrupt_reaches_pulumi_once_and_is_told_as_a_stop(tmp_path: Path) 
 
     threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(Stopped):
-        run_told(session(tmp_path, script), ["up"], Progress("up"))
+        run_told(session(tmp_path, script), ["up"], Progress())
     assert (tmp_path / "interrupts").read_text() == "1", "twice would make Pulumi drop its work and orphan what it makes"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, "the handler was not put back"
 

@@ -30,7 +30,8 @@ class Converter:
     """A running converter."""
 
     url: str
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[bytes]
+    log: Path
 
     def post(self, path: str = "/process-audio", headers: dict[str, str] | None = None, **request: Any) -> httpx.Response:  # noqa: ANN401 - whatever httpx takes
         return httpx.post(self.url + path, headers=WITH_KEY if headers is None else headers, timeout=30, **request)
@@ -38,7 +39,8 @@ class Converter:
     def stop(self) -> str:
         """What it logged, all in all."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.communicate(timeout=15)[0]
+        self.process.wait(timeout=15)
+        return self.log.read_text()
 
 
 Start = Callable[[Path], Converter]
@@ -58,16 +60,23 @@ def running(ffmpeg: Path, folder: Path, key: str = KEY) -> Iterator[Converter]:
     programs.mkdir()
     (programs / "ffmpeg").symlink_to(ffmpeg)
     port = free_port()
-    environment = {"PATH": f"{programs}:{os.environ['PATH']}", "PORT": str(port), "TMPDIR": str(folder), "API_KEY": key}
-    command = [sys.executable, "-m", "converter"]
-    process = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    environment = {
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "PORT": str(port),
+        "TMPDIR": str(folder),
+        "API_KEY": key,
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    log = folder / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen([sys.executable, "-m", "converter"], cwd=PROJECT, env=environment, stdout=output, stderr=output)
     try:
-        converter = Converter(f"http://127.0.0.1:{port}", process)
+        converter = Converter(f"http://127.0.0.1:{port}", process, log)
         wait_until(lambda: answers(converter), "the converter does not answer")
         yield converter
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
 
 
 @pytest.fixture
@@ -93,7 +102,7 @@ def real(ffmpeg: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Con
 
 
 def answers(converter: Converter) -> bool:
-    assert converter.process.poll() is None, f"the converter ended:\n{converter.process.communicate()[0]}"
+    assert converter.process.poll() is None, f"the converter ended:\n{converter.log.read_text()}"
     try:
         return httpx.get(converter.url).status_code == 404
     except httpx.TransportError:

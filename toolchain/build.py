@@ -16,6 +16,7 @@ import time
 from typing import TYPE_CHECKING
 
 from toolchain.compare import SchemaDriftError, differences
+from toolchain.inputs import NOT_AN_INPUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,9 +26,6 @@ CLI = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
 SDK = "github.com/pulumi/pulumi/sdk/v3"
 PLUGINS = ("docker", "random")
 _SECONDS_BETWEEN_SIGNS_OF_LIFE = 30.0
-
-NOT_AN_INPUT = ("__pycache__", "schema.json", "README.md")
-"""Names in the source directory that don't change what is built."""
 
 
 class BuildError(Exception):

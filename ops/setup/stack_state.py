@@ -32,26 +32,34 @@ _GIVEN_BY_CALLER = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 def passphrase_variables(project: Path, stack: str, environment: Mapping[str, str]) -> dict[str, str]:
     """The variables that give Pulumi the passphrase of a stack.
 
-    The caller's own win. Else the git-ignored file `.state/passphrase.<stack>` is used; else a development stack has a
-    fixed passphrase, so that its settings file can be shared with the salt that belongs to it.
+    The caller's own win, unless they are what `make env` printed. Else the git-ignored file `.state/passphrase.<stack>` is
+    used; else a development stack has a fixed passphrase, so that its settings file can be shared with the salt that belongs
+    to it.
 
     Raises:
         SetupError: a stack that isn't for development has none.
     """
-    given = {name: environment[name] for name in _GIVEN_BY_CALLER if name in environment}
+    given = {name: value for name in _GIVEN_BY_CALLER if (value := environment.get(name)) is not None and not _is_ours(project, value)}
     if given:
         return given
     file = places.state(project) / f"passphrase.{stack}"
     if file.exists():
-        return {"PULUMI_CONFIG_PASSPHRASE_FILE": str(file)}
+        if _GIVEN_BY_CALLER[0] in environment:  # another stack's, from the shell of `make env`; Pulumi would prefer it to the file
+            return {_GIVEN_BY_CALLER[0]: file.read_text().strip()}
+        return {_GIVEN_BY_CALLER[1]: str(file)}
     if configuration_of(project, stack).get("ENVIRONMENT", "development") == "development":
-        return {"PULUMI_CONFIG_PASSPHRASE": DEVELOPMENT_PASSPHRASE}
+        return {_GIVEN_BY_CALLER[0]: DEVELOPMENT_PASSPHRASE}
     mend = (
         f"choose one and keep it safe, for without it the stack's secrets are lost; then set PULUMI_CONFIG_PASSPHRASE, or "
         f"PULUMI_CONFIG_PASSPHRASE_FILE, or write it to .state/passphrase.{stack}, for example with "
         f"`(umask 077; mkdir -p .state; openssl rand -base64 32 > .state/passphrase.{stack})`"
     )
     raise SetupError(f"the passphrase of stack {stack}", "its secrets are encrypted with a passphrase, and none is given", mend)
+
+
+def _is_ours(project: Path, value: str) -> bool:
+    """Whether a value of the caller's environment was put there by `make env`, maybe for another stack."""
+    return value == DEVELOPMENT_PASSPHRASE or value.startswith(str(places.state(project) / "passphrase."))
 
 
 def configuration_of(project: Path, stack: str) -> dict[str, str]:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from typing import TYPE_CHECKING
 
 from ops.setup import golang, places
 from ops.setup.errors import SetupError
 from ops.setup.report import say, seconds_since
+from toolchain.inputs import sources_key
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _WHAT = "Pulumi's toolchain"
-_NOT_AN_INPUT = frozenset({"__pycache__", "schema.json", "README.md"})
 _GIGABYTES_COLD = 8.0  # 2 of modules, 4.4 of build cache, 0.3 of binaries, and the linker's temporary files
 _GIGABYTES_WARM = 1.0
 
@@ -49,18 +48,6 @@ def _directory() -> Path:
 def _place(project: Path) -> Path:
     sources = project / "toolchain"
     return _directory() / f"{sources_key(sources)}-{golang.version_for(project, sources, _WHAT)}"
-
-
-def sources_key(sources: Path) -> str:
-    """A hash over everything in the toolchain's directory that decides what is built: names and contents."""
-    digest = hashlib.sha256()
-    for file in sorted(sources.rglob("*")):
-        inside = file.relative_to(sources)
-        if file.is_file() and not _NOT_AN_INPUT.intersection(inside.parts):
-            content = file.read_bytes()
-            digest.update(f"{inside.as_posix()}\0{len(content)}\0".encode())
-            digest.update(content)
-    return digest.hexdigest()[:16]
 
 
 def _build(project: Path, final: Path) -> None:

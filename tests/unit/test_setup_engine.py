@@ -37,7 +37,7 @@ class Answer(BaseHTTPRequestHandler):
 def socket(tmp_path: Path) -> Iterator[str]:
     path = tmp_path / "docker.sock"
     with socketserver.ThreadingUnixStreamServer(str(path), Answer) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield f"unix://{path}"
         server.shutdown()
 

@@ -47,6 +47,18 @@ def test_a_passphrase_file_in_the_state_serves_its_stack_alone(project: Path) ->
     assert "PULUMI_CONFIG_PASSPHRASE_FILE" not in stack_state.passphrase_variables(project, "dev", {})
 
 
+def test_what_make_env_printed_for_one_stack_does_not_encrypt_another(project: Path) -> None:
+    with pytest.raises(SetupError):
+        stack_state.passphrase_variables(project, "prod", {"PULUMI_CONFIG_PASSPHRASE": "development"})
+    file = project / ".state" / "passphrase.prod"
+    file.write_text("secret\n")
+    assert stack_state.passphrase_variables(project, "prod", {"PULUMI_CONFIG_PASSPHRASE": "development"}) == {
+        "PULUMI_CONFIG_PASSPHRASE": "secret"
+    }, "Pulumi prefers the variable to the file, so the variable must be replaced"
+    development = stack_state.passphrase_variables(project, "dev", {"PULUMI_CONFIG_PASSPHRASE_FILE": str(file)})
+    assert development == {"PULUMI_CONFIG_PASSPHRASE": "development"}
+
+
 def test_a_settings_file_that_is_no_mapping_is_named(project: Path) -> None:
     (project / "Pulumi.prod.yaml").write_text("- a list\n")
     with pytest.raises(SetupError, match=r"Pulumi\.prod\.yaml"):

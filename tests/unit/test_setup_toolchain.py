@@ -10,6 +10,7 @@ import pytest
 
 from ops.setup import golang, places, toolchain
 from ops.setup.errors import SetupError
+from toolchain.inputs import sources_key
 
 
 @pytest.fixture
@@ -44,18 +45,18 @@ def restored_path(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_key_changes_with_each_input_and_not_with_what_is_generated(project: Path) -> None:
     sources = project / "toolchain"
-    seen = [toolchain.sources_key(sources)]
+    seen = [sources_key(sources)]
     (sources / "cmd" / "schema.json").write_text("{}")
     (sources / "__pycache__").mkdir()
     (sources / "__pycache__" / "build.pyc").write_text("x")
-    assert toolchain.sources_key(sources) == seen[0]
+    assert sources_key(sources) == seen[0]
     for change in (
         lambda: (sources / "go.sum").write_text("h1:x"),
         lambda: (sources / "cmd" / "main.go").write_text("package other\n"),
         lambda: (sources / "cmd" / "main.go").rename(sources / "cmd" / "other.go"),
     ):
         change()
-        key = toolchain.sources_key(sources)
+        key = sources_key(sources)
         assert key not in seen, "an input changed, so what is built must change"
         seen.append(key)
 
@@ -88,7 +89,7 @@ def test_a_go_that_is_too_old_is_named_with_what_is_needed(project: Path, versio
 
 
 def test_without_go_a_finished_toolchain_serves_and_without_that_the_user_reads_what_is_missing(project: Path) -> None:
-    built = places.cache() / "toolchain" / f"{toolchain.sources_key(project / 'toolchain')}-go1.25.0"
+    built = places.cache() / "toolchain" / f"{sources_key(project / 'toolchain')}-go1.25.0"
     built.mkdir(parents=True)
     os.environ["PATH"] = "/usr/bin:/bin"
     assert toolchain.already_built(project) == built

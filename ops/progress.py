@@ -31,7 +31,9 @@ _WORDS = {
 _KEPT = "kept, with its data"
 
 _QUIET_SECONDS = 5.0
-"""After so long without a line, say what is being waited for."""
+"""After so long without news, say what is being waited for; then after twice as long, and so on, up to the longest."""
+
+_LONGEST_QUIET_SECONDS = 40.0
 
 _GENERIC = re.compile(r"^(update|preview|destroy|refresh)( has)? (failed|cancell?ed)$")
 _NESTING = re.compile(
@@ -67,6 +69,8 @@ class Progress:
     _program: list[str] = field(default_factory=list)
     _start: float = 0.0
     _last_line: float = 0.0
+    _patience: float = _QUIET_SECONDS
+    _checking: bool = False
 
     def __post_init__(self) -> None:
         self._start = self._last_line = self.clock()
@@ -90,9 +94,11 @@ class Progress:
     def tick(self) -> None:
         """Say what is waited for, when nothing was said for a while."""
         now = self.clock()
-        if now - self._last_line < _QUIET_SECONDS:
+        if now - self._last_line < self._patience:
             return
+        patience = min(2 * self._patience, _LONGEST_QUIET_SECONDS)
         self._say(f"  ... {now - self._start:.0f} s, {self._awaited()}", None)
+        self._patience = patience
 
     def _awaited(self) -> str:
         busy: dict[str, list[str]] = {}
@@ -101,7 +107,9 @@ class Progress:
                 busy.setdefault(doing, []).append(name(urn, _type(urn)))
         if busy:
             return "; ".join(f"{doing} {', '.join(subjects)}" for doing, subjects in busy.items())
-        return f"until ready: {', '.join(self._unready)}" if self._unready else "until services are ready"
+        if self._unready:
+            return f"until ready: {', '.join(self._unready)}"
+        return "until services are ready" if self._checking else "still at work"
 
     def stopping(self, times: int) -> None:
         """The user wants to stop."""
@@ -142,6 +150,7 @@ class Progress:
         urn, operation = metadata["urn"], metadata["op"]
         if metadata["type"] == STACK:
             self.outputs = (metadata.get("new") or {}).get("outputs") or {}
+        self._checking = self._checking or (metadata["type"] == CONTAINER and operation != "refresh")
         begun = self._open.pop((urn, operation), None)
         if begun is None or metadata["type"] not in _KINDS or _is_silent(metadata):
             return
@@ -184,7 +193,7 @@ class Progress:
         self._say(f"  {subject:<28} {text}", colour)
 
     def _say(self, text: str, colour: str | None) -> None:
-        self._last_line = self.clock()
+        self._last_line, self._patience = self.clock(), _QUIET_SECONDS
         (complain if colour == "red" else say)(text, colour)
 
 

@@ -96,6 +96,28 @@ def test_a_silence_is_broken_by_what_is_waited_for(progress: Progress, clock: Cl
     assert "until ready: db" in capsys.readouterr().out
 
 
+def test_a_long_silence_is_not_broken_every_few_seconds(progress: Progress, clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    progress.event({"resourcePreEvent": metadata("create", f"{PREFIX}{IMAGE}::app", IMAGE, new={"inputs": {"build": {"context": "."}}})})
+    for _ in range(120):
+        clock.now += 1
+        progress.tick()
+    told = [line for line in capsys.readouterr().out.splitlines() if "..." in line]
+    assert [line.split()[1] for line in told] == ["5", "15", "35", "75", "115"]
+    assert "building image app" in told[0]
+
+
+def test_a_run_that_changes_nothing_says_that_services_are_waited_for(
+    progress: Progress, clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock.now += 6
+    progress.tick()
+    assert "still at work" in capsys.readouterr().out
+    progress.event({"resOutputsEvent": metadata("same")})
+    clock.now += 40
+    progress.tick()
+    assert "until services are ready" in capsys.readouterr().out
+
+
 def test_a_service_that_says_it_is_ready_is_no_longer_waited_for(
     progress: Progress, clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,127 @@
+"""`make bench`: how long set-up, start, no-op and stop take, and what the idle environment costs.
+
+It works on a stack of its own, with ports of its own, which it removes at the end with its data.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from bench.figures import Figure, cpu_seconds, median, memory_mib, slowest
+from ops import engine
+from ops.console import columns, say
+from ops.containers import of_stack
+from ops.errors import OperatorError
+from ops.pulumi import run_quietly
+from ops.session import FOLDER, open_session, settings_file, state_folder
+from ops.up import down, up, wipe
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+STACK = "bench"
+_SETTINGS = FOLDER / "bench" / "settings.env"
+_NO_OP_RUNS = 5
+_SETTLE_SECONDS = 30
+_IDLE_SECONDS = 60
+"""Two of the calmest health checks' intervals."""
+
+
+def main() -> None:
+    """Measure, print, and clean up."""
+    settings = settings_file(FOLDER, STACK)
+    if settings.exists() and settings.read_bytes() != _SETTINGS.read_bytes():
+        raise OperatorError(f"{settings.name} is there and isn't the bench's own.", mend=f"Move it away: the bench uses the stack {STACK}.")
+    shutil.copyfile(_SETTINGS, settings)
+    try:
+        figures = [*_set_up(), *_life()]
+    finally:
+        _remove()
+        settings.unlink(missing_ok=True)
+    say()
+    for line in columns([("MEASURED", "VALUE", "LIMIT", ""), *(figure.row for figure in figures)]):
+        say(line)
+    for figure in figures:
+        if figure.notes:
+            say(f"\n{figure.name}, the largest parts:")
+            for note in figure.notes:
+                say(f"  {note}")
+
+
+def _set_up() -> list[Figure]:
+    """What the set-up recorded when it did the long steps, on this machine and for this clone."""
+    try:
+        recorded: dict[str, float] = json.loads((state_folder(FOLDER) / "durations.json").read_text())
+    except (OSError, ValueError):
+        return []
+    minutes = Figure("cold set-up, as recorded", sum(recorded.values()), "s", 1800, slowest(list(recorded.items()), 10))
+    return [minutes] if recorded else []
+
+
+def _life() -> list[Figure]:
+    wipe(STACK, agreed=True)
+    up(STACK)  # builds the images that aren't there, so that the next one measures a warm start
+    wipe(STACK, agreed=True)
+    seconds, steps = _timed_up()
+    figures = [Figure("warm up, fresh volumes", seconds, "s", 30, slowest(steps))]
+    figures.append(
+        Figure(f"up, nothing to change (median of {_NO_OP_RUNS})", median([_command("up") for _ in range(_NO_OP_RUNS)]), "s", 2.5)
+    )
+    figures += _idle(engine.connect())
+    begun = time.monotonic()
+    down(STACK)
+    figures.append(Figure("down", time.monotonic() - begun, "s"))
+    seconds, steps = _timed_up()
+    figures.append(Figure("up again, volumes kept", seconds, "s", None, slowest(steps)))
+    return figures
+
+
+def _timed_up() -> tuple[float, list[tuple[str, float]]]:
+    begun = time.monotonic()
+    progress = up(STACK)
+    return time.monotonic() - begun, progress.steps
+
+
+def _command(command: str) -> float:
+    """Seconds that a command takes as `make` runs it, interpreter and all."""
+    begun = time.monotonic()
+    subprocess.run(
+        [sys.executable, FOLDER / "ops" / "bootstrap.py", command, "--stack", STACK], check=True, stdout=subprocess.DEVNULL, cwd=FOLDER
+    )
+    return time.monotonic() - begun
+
+
+def _idle(client: DockerClient) -> list[Figure]:
+    say(f"measuring the idle environment for {_SETTLE_SECONDS + _IDLE_SECONDS} s")
+    time.sleep(_SETTLE_SECONDS)
+    before, begun = _stats(client), time.monotonic()
+    time.sleep(_IDLE_SECONDS)
+    after, seconds = _stats(client), time.monotonic() - begun
+    memory = {name: memory_mib(stats) for name, stats in after.items()}
+    cpu = {name: 100 * (cpu_seconds(stats) - cpu_seconds(before[name])) / seconds for name, stats in after.items() if name in before}
+    return [
+        Figure("idle memory", sum(memory.values()), "MiB", 1024, _largest(memory, "MiB")),
+        Figure("idle cpu", sum(cpu.values()), "% of a core", 5, _largest(cpu, "%")),
+    ]
+
+
+def _stats(client: DockerClient) -> dict[str, dict[str, Any]]:
+    found = of_stack(client, STACK)
+    with ThreadPoolExecutor(max_workers=len(found)) as pool:
+        return dict(zip((each.name for each in found), pool.map(lambda each: client.api.stats(each.id, stream=False), found), strict=True))
+
+
+def _largest(parts: dict[str, float], unit: str) -> tuple[str, ...]:
+    return tuple(f"{name}: {value:.1f} {unit}" for name, value in sorted(parts.items(), key=lambda part: -part[1]))
+
+
+def _remove() -> None:
+    wipe(STACK, agreed=True)
+    run_quietly(open_session(STACK), ["stack", "rm", "--yes", "--non-interactive"])
+    (FOLDER / f"Pulumi.{STACK}.yaml").unlink(missing_ok=True)

@@ -161,7 +161,12 @@ def _ensure_venv_module() -> None:
 def _run(what: str, command: list[str], mend: str) -> None:
     import subprocess
 
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    environment = dict(os.environ)
+    if os.environ.get("SSL_CERT_FILE"):  # Python and Go know it, an older pip does not
+        environment.setdefault("PIP_CERT", os.environ["SSL_CERT_FILE"])
+    done = subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
     if done.returncode:
         said = "\n".join(f"    {line}" for line in done.stdout.rstrip().splitlines()[-15:])
         raise BootstrapError(f"environment: {what} could not be installed; `{' '.join(command[:4])}` said:\n{said}\n  To mend it: {mend}")

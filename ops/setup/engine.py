@@ -136,17 +136,19 @@ def _make(problem: str) -> None:
         _wait(None)
     elif _problem(DEFAULT_HOST):  # the package may have started it
         with _LOG.open("ab") as log:
+            begin = log.tell()
             process = subprocess.Popen(["dockerd"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/")
-        _wait(process)
+        _wait(process, begin)
     say(f"docker: the engine answers after {seconds_since(started)}")
 
 
-def _wait(process: subprocess.Popen[bytes] | None) -> None:
+def _wait(process: subprocess.Popen[bytes] | None, begin: int = 0) -> None:
+    """Wait until the engine answers; a failure shows the log from `begin` (in bytes) on."""
     deadline = time.monotonic() + _SECONDS_TO_START
     while problem := _problem(DEFAULT_HOST):
         ended = process is not None and process.poll() is not None
         if ended or time.monotonic() > deadline:
-            said = f"; the end of {_LOG}:\n{tail(_LOG.read_text(errors='replace'))}" if process is not None else ""
+            said = f"; the end of {_LOG}:\n{tail(_LOG.read_bytes()[begin:].decode(errors='replace'))}" if process is not None else ""
             cause = "it ended right after its start" if ended else f"it {problem} {_SECONDS_TO_START:.0f} s after its start"
             raise SetupError(
                 _WHAT, f"{cause}{said}", "mend what its log names, then run the command again; or set DOCKER_HOST to another engine"

@@ -106,3 +106,11 @@ def test_a_failing_installation_says_what_pip_said_and_what_to_do() -> None:
         bootstrap._run("the Python packages", [sys.executable, "-c", "print('no such index'); raise SystemExit(3)"], "look there")
     assert "no such index" in str(raised.value)
     assert "look there" in str(raised.value)
+
+
+@pytest.mark.parametrize(("own", "seen"), [(None, "/proxy.pem"), ("/own.pem", "/own.pem")])
+def test_pip_trusts_the_bundle_that_the_rest_of_the_machine_trusts(monkeypatch: pytest.MonkeyPatch, own: str | None, seen: str) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/proxy.pem")
+    monkeypatch.setenv("PIP_CERT", own) if own else monkeypatch.delenv("PIP_CERT", raising=False)
+    with pytest.raises(bootstrap.BootstrapError, match=f"PIP_CERT={seen}"):
+        bootstrap._run("it", ["/bin/sh", "-c", "echo PIP_CERT=$PIP_CERT; exit 1"], "")

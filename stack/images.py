@@ -1,6 +1,7 @@
 """The images of the services: from a registry, or built here from packages, as the settings say.
 
-Whatever is built is built through the provider, so a preview shows it. Images are used by id: a tag stays the same when it is built again.
+Whatever is built is built through the provider, so a preview shows it. The tag of a built image carries a hash of all that goes into it, so
+that another checkout's build can't take its place, and containers use images by id: a registry's tag stays the same when it moves.
 """
 
 import hashlib
@@ -84,6 +85,7 @@ class Images(pulumi.ComponentResource):
         self._settings = settings
         self._folder = project_folder
         self._made: dict[str, docker.RemoteImage] = {}
+        self._tags: dict[str, str] = {}
         self._table = {image.name: image for image in (*_LOCAL_IMAGES, _SIMULATOR)}
         self.register_outputs({})
 
@@ -108,33 +110,43 @@ class Images(pulumi.ComponentResource):
 
     def _app(self) -> docker.RemoteImage:
         target = "dev" if self._settings.app_mount_source else "prod"
-        return self._build("app", f"{self._settings.project}-app", self._folder, {"PYTHON_IMAGE": self._python()}, {}, target)
-
-    def _python(self) -> str:
-        local = self._settings.images is ImageSource.LOCAL and self._settings.is_default("app_python_image")
-        return "python" if local else self._settings.app_python_image
+        image = LocalImage("app", ".", {"PYTHON_IMAGE": "python"})
+        return self._build(image, f"{self._settings.project}-app", target)
 
     def _local(self, name: str) -> docker.RemoteImage:
         if name not in self._made:
-            image = self._table[name]
-            bases = {argument: self._python() if base == "python" else base for argument, base in image.bases.items()}
-            self._made[name] = self._build(name, f"{LOCAL_PREFIX}/{name}", self._folder / image.context, bases, image.arguments)
+            self._made[name] = self._build(self._table[name], f"{LOCAL_PREFIX}/{name}")
         return self._made[name]
 
-    def _build(
-        self, logical: str, tag: str, context: Path, bases: Mapping[str, str], arguments: Mapping[str, str], target: str | None = None
-    ) -> docker.RemoteImage:
+    def _base(self, name: str) -> tuple[pulumi.Input[str], str]:
+        """An image to build on, as a reference that waits until it is there, and as plain text."""
+        if name == "python" and not self._builds_python():
+            return self._settings.app_python_image, self._settings.app_python_image
+        if name not in self._table:
+            return name, name
+        return self._local(name).name, self._tags[name]
+
+    def _builds_python(self) -> bool:
+        return self._settings.images is ImageSource.LOCAL and self._settings.is_default("app_python_image")
+
+    def _build(self, image: LocalImage, repository: str, target: str | None = None) -> docker.RemoteImage:
         """Build an image; again whenever its context, its arguments or an image it builds on changes."""
-        own_bases = {argument: self._local(base) for argument, base in bases.items() if base in self._table}
-        triggers: dict[str, pulumi.Input[str]] = {"context": context_hash(context, target)}
-        triggers |= {argument: image.image_id for argument, image in own_bases.items()}
-        build_arguments: dict[str, pulumi.Input[str]] = {**arguments, **bases}
-        build_arguments |= {argument: image.name for argument, image in own_bases.items()}
+        context = self._folder / image.context
+        bases = {argument: self._base(base) for argument, base in image.bases.items()}
+        inputs = [context_hash(context, target), *image.arguments.values(), *(plain for _, plain in bases.values())]
+        content = hashlib.sha256("\n".join(inputs).encode()).hexdigest()[:12]
+        name, _, version = repository.partition(":")
+        tag = self._tags[image.name] = f"{name}:{version}-{content}" if version else f"{name}:{content}"
         build = docker.RemoteImageBuildArgs(
-            context=str(context), target=target, build_args=build_arguments, network_mode="host", secrets=_build_secrets()
+            context=str(context),
+            target=target,
+            build_args={**image.arguments, **{argument: reference for argument, (reference, _) in bases.items()}},
+            network_mode="host",
+            secrets=_build_secrets(),
+            tags=[repository],  # for people, and tests that start a single image
         )
         options = pulumi.ResourceOptions(parent=self)
-        return docker.RemoteImage(logical, name=tag, keep_locally=True, build=build, triggers=triggers, opts=options)
+        return docker.RemoteImage(image.name, name=tag, keep_locally=True, build=build, triggers={"content": content}, opts=options)
 
 
 def _build_secrets() -> list[docker.RemoteImageBuildSecretArgs] | None:

@@ -1,6 +1,7 @@
 """Runs the program under Pulumi's mocks, with an engine that records what it is asked for."""
 
 import asyncio
+import re
 import runpy
 import shutil
 from dataclasses import dataclass
@@ -84,8 +85,11 @@ class Recording:
 
     @property
     def image_names(self) -> dict[str, str]:
-        """The image of each container, by the service's name."""
-        names = {f"sha256:{each.name}": each.inputs["name"] for each in self.of_type("RemoteImage")}
+        """The image of each container, by the service's name; `*` for the hash in the tag of one that is built."""
+        names = {}
+        for each in self.of_type("RemoteImage"):
+            name = each.inputs["name"]
+            names[f"sha256:{each.name}"] = re.sub("[0-9a-f]{12}$", "*", name) if "build" in each.inputs else name
         return {each.labels["com.docker.compose.service"]: names[each.inputs["image"]] for each in self.of_type("Container")}
 
 
@@ -100,7 +104,8 @@ def record(folder: Path, stack: str = "dev", env: str | None = None, configurati
     """
     shutil.copy(PROJECT / "__main__.py", folder)
     for name in _READ_BY_THE_PROGRAM:
-        (folder / name).symlink_to(PROJECT / name)
+        if not (folder / name).exists():
+            (folder / name).symlink_to(PROJECT / name)
     if env is not None:
         (folder / (".env" if stack == "dev" else f".env.{stack}")).write_text(env)
     asyncio.set_event_loop(asyncio.new_event_loop())  # the SDK takes the current one, which another test may have closed

@@ -1,5 +1,6 @@
 """Every requirement that can be seen without an engine, as an assertion over what the program declares."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def test_there_are_eight_containers_one_for_each_service(dev: Recording) -> None
 
 def test_images_are_exactly_those_of_the_requirements(dev: Recording) -> None:
     assert dev.image_names == {
-        "app": "whatsapp-dev-app",
+        "app": "whatsapp-dev-app:*",
         "db": "postgres:16",
         "evolution-api": "atendai/evolution-api:v2.2.3",
         "evolution_postgres": "postgres:15",
@@ -242,20 +243,20 @@ def test_development_and_production_differ_by_configuration_alone(dev: Recording
 def test_local_images_replace_all_but_those_named_in_the_settings(recorded: Callable[..., Recording]) -> None:
     stack = recorded(env="IMAGES=local\nREDIS_IMAGE=mirror.example.com/redis:7.2\n")
     assert stack.image_names == {
-        "app": "whatsapp-dev-app",
-        "db": "whatsapp-local/postgres:16",
-        "evolution-api": "whatsapp-local/evolution-simulator",
-        "evolution_postgres": "whatsapp-local/postgres:15",
+        "app": "whatsapp-dev-app:*",
+        "db": "whatsapp-local/postgres:16-*",
+        "evolution-api": "whatsapp-local/evolution-simulator:*",
+        "evolution_postgres": "whatsapp-local/postgres:15-*",
         "redis": "mirror.example.com/redis:7.2",
-        "rabbitmq": "whatsapp-local/rabbitmq",
-        "minio": "whatsapp-local/minio",
-        "audio-converter": "whatsapp-local/audio-converter",
+        "rabbitmq": "whatsapp-local/rabbitmq:*",
+        "minio": "whatsapp-local/minio:*",
+        "audio-converter": "whatsapp-local/audio-converter:*",
     }
 
 
 def test_the_simulator_is_to_be_had_with_images_from_a_registry(recorded: Callable[..., Recording]) -> None:
     stack = recorded(env="EVOLUTION=simulator\n")
-    assert stack.image_names["evolution-api"] == "whatsapp-local/evolution-simulator"
+    assert stack.image_names["evolution-api"] == "whatsapp-local/evolution-simulator:*"
     (image,) = [each for each in stack.of_type("RemoteImage") if each.name == "evolution-simulator"]
     assert image.inputs["build"]["buildArgs"] == {"PYTHON_IMAGE": "python:3.12-slim"}
 
@@ -282,6 +283,19 @@ def test_a_setting_changes_exactly_the_containers_that_use_it(
 ) -> None:
     after = recorded(env=f"{line}\n")
     assert {name for name in SERVICES if comparable(dev.container(name)) != comparable(after.container(name))} == changed
+
+
+def test_what_is_built_on_another_image_is_built_again_when_that_one_changes(recorded: Callable[..., Recording], tmp_path: Path) -> None:
+    def tags(stack: Recording) -> dict[str, str]:
+        return {each.name: each.inputs["name"] for each in stack.of_type("RemoteImage")}
+
+    before = tags(recorded(env="IMAGES=local\n"))
+    changed = tmp_path / "changed"
+    changed.mkdir()
+    shutil.copytree(PROJECT / "images", changed / "images")
+    (changed / "images" / "postgres-base" / "Dockerfile").open("a").write("# changed\n")
+    after = tags(record(changed, env="IMAGES=local\n"))
+    assert {name for name in before if before[name] != after[name]} == {"postgres-base", "postgres:16", "postgres:15"}
 
 
 def comparable(container: Resource) -> dict[str, object]:

@@ -17,6 +17,8 @@ EXAMPLE = (PROJECT / ".env.example").read_text(encoding="utf-8")
 LANGUAGES = {"README.md": "en", "README.pt-BR.md": "pt"}
 READMES = {name: (PROJECT / name).read_text(encoding="utf-8") for name in LANGUAGES}
 
+_MESSAGES_OF_THE_ENGINE = {"unable to pull image"}
+
 each_readme = pytest.mark.parametrize("name", READMES)
 
 
@@ -127,7 +129,7 @@ def test_every_message_in_the_troubleshooting_table_is_one_of_the_code(name: str
     code = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     last_table = prose(name).rpartition("|---|---|\n")[2]
     messages = re.findall(r"^\| `([^`]+)` \|", last_table, flags=re.MULTILINE)
-    parts = [part for message in messages for part in message.split("…")]
+    parts = [part for message in messages if message not in _MESSAGES_OF_THE_ENGINE for part in message.split("…")]
     assert len(messages) > 10, "the pattern no longer finds what it looks for"
     assert [part for part in parts if part not in code] == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 _WHAT = "Pulumi's toolchain"
 _GIGABYTES_COLD = 8.0  # 2 of modules, 4.4 of build cache, 0.3 of binaries, and the linker's temporary files
 _GIGABYTES_WARM = 1.0
+_KEPT = 3  # other clones may be at other commits
 
 
 def already_built(project: Path) -> Path | None:
@@ -68,4 +70,12 @@ def _build(project: Path, final: Path) -> None:
             mend = "see the messages above; the build needs a Go module proxy (GOPROXY, https_proxy), and goes on where it stopped"
             raise SetupError(_WHAT, str(error), mend) from error
         result.rename(final)
+    _forget_old(final.parent)
     say(f"toolchain: built in {seconds_since(started)}, in {final}")
+
+
+def _forget_old(directory: Path) -> None:
+    """Remove all but the newest toolchains: a quarter of a gigabyte each, and rebuilt within seconds while Go remembers its work."""
+    built = sorted(directory.glob("*-go*"), key=lambda entry: entry.stat().st_mtime, reverse=True)
+    for old in built[_KEPT:]:
+        shutil.rmtree(old, ignore_errors=True)

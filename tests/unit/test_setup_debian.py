@@ -34,7 +34,7 @@ def apt(folder: Path, **files: str) -> Path:
     [
         ({"debian_sources": PARAGRAPHS}, ("http://mirror.example/debian", "http://mirror.example/debian-security")),
         (
-            {"main": "deb [arch=amd64 signed-by=/k] https://m.example/debian bookworm main # mine\ndeb-src http://s.example bookworm main"},
+            {"main": "deb-src http://s.example bookworm main\ndeb [arch=amd64 signed-by=/k] https://m.example/debian bookworm main # mine"},
             ("https://m.example/debian", "http://deb.debian.org/debian-security"),
         ),
         (

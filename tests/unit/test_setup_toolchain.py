@@ -129,6 +129,14 @@ def test_an_interrupted_build_leaves_nothing_that_passes_for_a_finished_one(proj
     assert [entry.name for entry in (places.cache() / "toolchain").iterdir()] == [".lock"]
 
 
+def test_only_the_newest_toolchains_are_kept(tmp_path: Path) -> None:
+    for age, name in enumerate(["new-go1", "middle-go1", "old-go1", "oldest-go1"]):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (1_000_000 - age, 1_000_000 - age))
+    toolchain._forget_old(tmp_path)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["middle-go1", "new-go1", "old-go1"]
+
+
 def test_what_a_killed_build_left_is_removed_by_the_next(tmp_path: Path) -> None:
     (tmp_path / ".build-left" / "big").mkdir(parents=True)
     with places.scratch(tmp_path) as directory:

@@ -76,6 +76,7 @@ def test_it_ends_when_the_engine_is_gone(launcher: Path) -> None:
         port_of(shell)
         shell.kill()
         shell.wait()
+        assert shell.stdout is not None
         ended, _, _ = select.select([shell.stdout], [], [], 3)  # the end of its output is the host's own end
         os.killpg(shell.pid, signal.SIGKILL)
     assert ended, "a killed CLI must not leave a host behind"

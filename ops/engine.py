@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -141,6 +142,18 @@ def _container(listed: dict[str, Any]) -> SeenContainer:
 def _network(listed: dict[str, Any]) -> SeenNetwork:
     labels = listed.get("Labels") or {}
     return SeenNetwork(id=listed["Id"], name=listed["Name"], project=labels.get(COMPOSE_PROJECT), stack=labels.get(STACK_LABEL))
+
+
+def start_containers(client: DockerClient, stopped: Iterable[SeenContainer]) -> None:
+    """Start what is stopped or paused, all at once. One that can't be started is left to the run that follows, which says why."""
+    from docker.errors import APIError  # noqa: PLC0415
+
+    def start(container: SeenContainer) -> None:
+        with contextlib.suppress(APIError):
+            (client.api.unpause if container.state == "paused" else client.api.start)(container.id)
+
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        list(pool.map(start, stopped))
 
 
 def remove_containers(client: DockerClient, doomed: Iterable[SeenContainer]) -> None:

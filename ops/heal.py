@@ -50,6 +50,9 @@ def make_ready(session: Session, client: DockerClient) -> Plan:
     if plan.clear_pending:
         say("repair: clearing creations that an interrupted run left open", "yellow")
         run_quietly(session, ["refresh", "--clear-pending-creates", "--yes", "--skip-preview", "--non-interactive"])
+    if plan.stopped:
+        say(f"repair: starting {', '.join(f'{each.name} ({each.state})' for each in plan.stopped)}", "yellow")
+        engine.start_containers(client, plan.stopped)
     for sentence in plan.drift:
         say(f"repair: {sentence}", "yellow")
     return plan

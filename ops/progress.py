@@ -82,9 +82,7 @@ class Progress:
         elif ended := event.get("resOutputsEvent"):
             self._end(ended["metadata"])
         elif failed := event.get("resOpFailedEvent"):
-            metadata = failed["metadata"]
-            self._open.pop((metadata["urn"], metadata["op"]), None)
-            self._line(name(metadata["urn"], metadata["type"]), "failed", "red")
+            self._fail(failed["metadata"])
         elif message := event.get("diagnosticEvent"):
             self._message(message)
         elif summary := event.get("summaryEvent"):
@@ -166,6 +164,14 @@ class Progress:
         if metadata["type"] == CONTAINER and operation in {"create", "create-replacement"}:
             self._unready[subject] = self.clock()
 
+    def _fail(self, metadata: dict[str, Any]) -> None:
+        self._open.pop((metadata["urn"], metadata["op"]), None)
+        subject = name(metadata["urn"], metadata["type"])
+        self._line(subject, "failed", "red")
+        if build := ((metadata.get("new") or {}).get("inputs") or {}).get("build"):
+            # The provider keeps the build's output to itself.
+            self._failed.setdefault(subject, []).append(f"what it prints: {build_command(build)}")
+
     def _message(self, message: dict[str, Any]) -> None:
         severity, text = message.get("severity", ""), message.get("message", "").strip()
         if severity == "debug" or not text:
@@ -227,6 +233,18 @@ def _words(metadata: dict[str, Any]) -> tuple[str, str, str | None]:
 def _because(metadata: dict[str, Any]) -> str:
     changed = metadata.get("diffs") or []
     return f" ({', '.join(changed)} changed)" if changed and metadata["op"] in {"create-replacement", "update"} else ""
+
+
+def build_command(build: dict[str, Any]) -> str:
+    """The command that repeats a build of the provider and shows what it prints."""
+    words = ["DOCKER_BUILDKIT=1", "docker", "build"]
+    words += ["--network", build["networkMode"]] if build.get("networkMode") else []
+    words += ["--target", build["target"]] if build.get("target") else []
+    for key, value in (build.get("buildArgs") or {}).items():
+        words += ["--build-arg", f"{key}={value}"]
+    for secret in build.get("secrets") or []:
+        words += ["--secret", f"id={secret['id']},src={secret['src']}"]
+    return " ".join([*words, build["context"]])
 
 
 def plain(message: str) -> str:

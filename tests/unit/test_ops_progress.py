@@ -183,3 +183,22 @@ def test_the_stacks_outputs_are_kept_for_the_summary(progress: Progress) -> None
 
 def test_an_error_without_wrapping_is_left_alone() -> None:
     assert plain("2 errors of yours: creating urn is fun") == "2 errors of yours: creating urn is fun"
+
+
+def test_a_build_that_fails_says_how_to_see_its_own_output(progress: Progress) -> None:
+    build = {
+        "context": "/p/images/redis",
+        "networkMode": "host",
+        "target": "dev",
+        "buildArgs": {"BASE_IMAGE": "base:12"},
+        "secrets": [{"id": "ca_bundle", "src": "/etc/ca.pem"}],
+    }
+    urn = f"{PREFIX}{IMAGE}::redis"
+    progress.event(message("error", "1 error occurred:\n\t* Error running buildx build: exit code: 1\n\n", urn))
+    progress.event({"resOpFailedEvent": metadata("create", urn, IMAGE, new={"inputs": {"build": build}})})
+    arguments = "--network host --target dev --build-arg BASE_IMAGE=base:12 --secret id=ca_bundle,src=/etc/ca.pem /p/images/redis"
+    command = f"DOCKER_BUILDKIT=1 docker build {arguments}"
+    assert progress.failures == [
+        "image redis: Error running buildx build: exit code: 1",
+        "image redis: what it prints: " + command,
+    ]

@@ -45,10 +45,23 @@ def test_a_missing_container_network_volume_or_image_asks_for_a_refresh_and_is_n
         assert word in " ".join(found.drift), f"the user is not told which of the {without} is gone"
 
 
-def test_a_container_that_does_not_run_asks_for_a_refresh() -> None:
-    for state in ("exited", "created", "paused", "dead"):
+def test_a_container_that_was_stopped_is_started_and_not_refreshed() -> None:
+    for state in ("exited", "paused"):
+        stopped = replace(SEEN, state=state)
+        found = plan(CHECKPOINT, replace(OBSERVED, containers=(stopped,)), PROJECT, STACK)
+        assert found.stopped == (stopped,)
+        assert not found.refresh, "a refresh would replace it, and everything that depends on it"
+
+
+def test_a_container_that_no_start_can_mend_asks_for_a_refresh() -> None:
+    for state in ("dead", "removing"):
         found = plan(CHECKPOINT, replace(OBSERVED, containers=(replace(SEEN, state=state),)), PROJECT, STACK)
         assert found.drift == (f"db is {state}",)
+
+
+def test_a_container_whose_first_start_failed_is_left_to_the_up_which_replaces_it() -> None:
+    found = plan(CHECKPOINT, replace(OBSERVED, containers=(replace(SEEN, state="created"),)), PROJECT, STACK)
+    assert found == type(found)()
 
 
 def test_a_container_in_a_crash_loop_is_left_to_the_health_gate() -> None:
@@ -58,7 +71,8 @@ def test_a_container_in_a_crash_loop_is_left_to_the_health_gate() -> None:
 
 def test_a_container_that_need_not_run_may_be_stopped() -> None:
     job = replace(CHECKPOINT, containers=(replace(KNOWN, must_run=False),))
-    assert not plan(job, replace(OBSERVED, containers=(replace(SEEN, state="exited"),)), PROJECT, STACK).refresh
+    found = plan(job, replace(OBSERVED, containers=(replace(SEEN, state="exited"),)), PROJECT, STACK)
+    assert found == type(found)()
 
 
 def test_a_container_of_ours_that_the_state_does_not_know_is_removed() -> None:

@@ -66,7 +66,7 @@ class Service(pulumi.ComponentResource):
         labels = {name: pulumi.Output.from_input(value) for name, value in naming.container_labels(spec.name, number).items()}
         labels |= {f"{RESTARTS_WITH}.{name}": pulumi.Output.from_input(value) for name, value in spec.restarts_with.items()}
         return docker.Container(
-            naming.container(spec.name, number).removeprefix(f"{naming.project}-") if spec.replicas > 1 else spec.name,
+            spec.name if number == 1 else f"{spec.name}-{number}",  # scaling must not rename the first one
             name=naming.container(spec.name, number),
             image=spec.image,
             hostname=spec.name,

@@ -51,4 +51,5 @@ def spec(context: Context, database_url: pulumi.Input[str], evolution_url: pulum
 
 
 def _sources(folder: Path) -> tuple[BindMount, ...]:
-    return tuple(BindMount(folder / name, f"/app/{name}") for name in _SOURCES)
+    # `alembic revision`, run in the container, writes the new migration.
+    return tuple(BindMount(folder / name, f"/app/{name}", read_only=name != "alembic") for name in _SOURCES)

@@ -24,6 +24,7 @@ from pydantic import HttpUrl, SecretStr
 
 from src.application import create_app
 from src.settings import Settings
+from tests.app.images import ensure_images
 
 POSTGRES_IMAGES = ("whatsapp-local/postgres:16", "postgres:16")
 PASSWORD = "a-database-password"
@@ -33,6 +34,11 @@ KEY = "the-evolution-key"
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _images(tmp_path_factory: pytest.TempPathFactory) -> None:
+    ensure_images(tmp_path_factory.mktemp("images"))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,6 @@
-"""The container's probe: `python -m src.healthcheck` prints the readiness of the application beside it; exit code 0 when ready.
+"""The container's probe: `python -m src.healthcheck` prints the readiness of the application beside it.
+
+Exit code 0 when it is ready, 1 when it isn't, 3 when waiting can't make it so: a key or password is refused.
 
 Runs every few seconds for as long as the container lives, so it is made of the standard library's smallest parts: importing
 http.client alone would double its cost.
@@ -8,6 +10,7 @@ import socket
 import sys
 
 ADDRESS = ("127.0.0.1", 8000)
+REFUSED_EXIT_CODE = 3
 TIMEOUT_SECONDS = 5.0
 """More than the application takes to give up on a dependency that hangs: its answer, which says what is wrong, should arrive."""
 
@@ -21,7 +24,9 @@ def main(address: tuple[str, int] = ADDRESS) -> int:
         return 1
     head, _, body = answer.partition(b"\r\n\r\n")
     sys.stdout.write(body.decode("utf-8", "replace") + "\n")
-    return 0 if head.split(b" ")[1:2] == [b"200"] else 1
+    if head.split(b" ")[1:2] == [b"200"]:
+        return 0
+    return REFUSED_EXIT_CODE if b'"credentials_refused"' in body else 1
 
 
 def _get(address: tuple[str, int], path: str) -> bytes:

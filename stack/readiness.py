@@ -66,6 +66,8 @@ class Gate:
             failures += 1
             now = await self._state(container_id)
             cause = hopeless(before, now, failures)
+            if cause is None and last.exit_code == self.probe.refused_exit_code:
+                cause = "is running, but its credentials are refused, and waiting won't change that"
             waited = time.monotonic() - begin
             if cause is None and waited > self.probe.limit:
                 cause = f"is {now.in_words}, and was not ready within its limit of {self.probe.limit} s"

@@ -64,7 +64,8 @@ def setting(default: Any, description: str, example: str | None = None) -> Any: 
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    # defer_build: only the whole table is ever validated, and building a part costs time at every `up`
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
 class StackSettings(_Section):

@@ -19,6 +19,7 @@ class Probe:
     Attributes:
         test: the command, in Docker's form: ("CMD", program, argument, ...) or ("CMD-SHELL", line).
         limit: seconds within which the container has to become ready.
+        refused_exit_code: the exit code of `test` that says that waiting won't help, for a credential is refused.
         precondition: a cheap command that must pass before `test` is worth running, for tests that cost much CPU.
         interval: seconds between the engine's own health checks, once the container runs: calm, for each one costs CPU.
         timeout: seconds after which one run of the test has failed.
@@ -27,6 +28,7 @@ class Probe:
 
     test: tuple[str, ...]
     limit: int
+    refused_exit_code: int | None = None
     precondition: tuple[str, ...] | None = None
     interval: int = 30
     timeout: int = 10

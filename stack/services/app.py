@@ -18,6 +18,10 @@ _INTERNAL_ALIAS = "app.internal"
 """A name with a dot: Evolution API 2.2.3 calls no global webhook on a host without one."""
 
 
+_REFUSED = 3
+"""How `src.healthcheck` ends when Evolution API or the database refuses the application's credentials."""
+
+
 class App(Service):
     """The application's containers."""
 
@@ -44,7 +48,7 @@ def spec(context: Context, database_url: pulumi.Input[str], evolution_url: pulum
         binds=_sources(context.folder) if settings.app_mount_source else (),
         ports=(Port(APP_PORT, settings.app_port),),
         aliases=(_INTERNAL_ALIAS,),
-        probe=Probe(("CMD", "python", "-m", "src.healthcheck"), limit=90),
+        probe=Probe(("CMD", "python", "-m", "src.healthcheck"), refused_exit_code=_REFUSED, limit=120),
         limits=Limits(settings.app_memory_mb, settings.app_cpus),
         replicas=settings.app_replicas,
     )

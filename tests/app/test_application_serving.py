@@ -97,7 +97,7 @@ def test_the_probe_passes_when_ready_and_prints_what_is_wrong_when_not(
     assert healthcheck.main(address) == 0
     assert '"ready":true' in capsys.readouterr().out
     fake_evolution.accepted_key = "another"
-    assert healthcheck.main(address) == 1
+    assert healthcheck.main(address) == 3, "a refused key is told apart: waiting won't help"
     assert "AUTHENTICATION_API_KEY" in capsys.readouterr().out
     server.stop()
     assert healthcheck.main(address) == 1

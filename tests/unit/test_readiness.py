@@ -146,6 +146,13 @@ def test_a_container_that_has_long_been_unhealthy_is_believed_after_three_probes
     assert len(engine.done) == 3
 
 
+def test_a_refused_credential_is_not_waited_for() -> None:
+    engine = FakeEngine([RUNNING], results=[1, 3])
+    with pytest.raises(pulumi.RunError, match="its credentials are refused"):
+        wait(engine, limit=60, refused_exit_code=3)
+    assert len(engine.done) == 2
+
+
 def test_one_that_never_becomes_ready_fails_at_its_limit() -> None:
     with pytest.raises(pulumi.RunError, match="was not ready within its limit of 0 s"):
         wait(FakeEngine([RUNNING], results=[1]), limit=0)

@@ -63,8 +63,8 @@ class Service(pulumi.ComponentResource):
 
     def _container(self, number: int) -> docker.Container:
         spec, naming = self.spec, self._host.naming
-        labels = {name: pulumi.Output.from_input(value) for name, value in naming.container_labels(spec.name, number).items()}
-        labels |= {f"{RESTARTS_WITH}.{name}": pulumi.Output.from_input(value) for name, value in spec.restarts_with.items()}
+        labels: dict[str, pulumi.Input[str]] = {**naming.container_labels(spec.name, number)}
+        labels |= {f"{RESTARTS_WITH}.{name}": value for name, value in spec.restarts_with.items()}
         return docker.Container(
             spec.name if number == 1 else f"{spec.name}-{number}",  # scaling must not rename the first one
             name=naming.container(spec.name, number),
@@ -73,9 +73,7 @@ class Service(pulumi.ComponentResource):
             command=list(spec.command) or None,
             entrypoints=list(spec.entrypoint) or None,
             user=spec.user,
-            envs=[
-                pulumi.Output.concat(name, "=", value) for name, value in sorted({"TZ": self._host.time_zone, **spec.environment}.items())
-            ],
+            envs=[_assignment(name, value) for name, value in sorted({"TZ": self._host.time_zone, **spec.environment}.items())],
             labels=[docker.ContainerLabelArgs(label=label, value=value) for label, value in labels.items()],
             networks_advanced=self._networks(),
             mounts=self._mounts(),
@@ -132,6 +130,11 @@ class Service(pulumi.ComponentResource):
             return container_id
 
         return pulumi.Output.all(container.id, *self.spec.restarts_with.values()).apply(pass_gate)
+
+
+def _assignment(name: str, value: pulumi.Input[str]) -> pulumi.Input[str]:
+    # An output costs time at every `up`, and most values are plain.
+    return f"{name}={value}" if isinstance(value, str) else pulumi.Output.concat(name, "=", value)
 
 
 def _health_check(probe: Probe) -> docker.ContainerHealthcheckArgs:

@@ -263,18 +263,26 @@ def test_the_simulator_is_to_be_had_with_images_from_a_registry(recorded: Callab
 
 
 @pytest.mark.parametrize(
+    ("secret", "users"),
+    [
+        ("postgres-password", {"db", "app"}),
+        ("evolution-postgres-password", {"evolution_postgres", "evolution-api"}),
+        ("redis-password", {"redis", "evolution-api"}),
+        ("minio-root-password", {"minio", "evolution-api"}),
+        ("audio-converter-api-key", {"audio-converter", "evolution-api"}),
+        ("authentication-api-key", {"evolution-api", "app"}),
+    ],
+)
+def test_a_secret_reaches_exactly_the_containers_that_use_it(dev: Recording, secret: str, users: set[str]) -> None:
+    assert {each.name for each in dev.of_type("Container") if f"generated-{secret}" in str(each.inputs)} == users
+
+
+@pytest.mark.parametrize(
     ("line", "changed"),
     [
-        ("POSTGRES_PASSWORD=another", {"db", "app"}),
-        ("EVOLUTION_POSTGRES_PASSWORD=another", {"evolution_postgres", "evolution-api"}),
-        ("REDIS_PASSWORD=another", {"redis", "evolution-api"}),
         ("RABBITMQ_DEFAULT_PASS=another", {"rabbitmq", "evolution-api"}),
-        ("MINIO_ROOT_PASSWORD=another-one", {"minio", "evolution-api"}),
-        ("AUDIO_CONVERTER_API_KEY=another", {"audio-converter", "evolution-api"}),
-        ("AUTHENTICATION_API_KEY=another", {"evolution-api", "app"}),
         ("CONFIG_SESSION_PHONE_VERSION=2.3000.1", {"evolution-api"}),
         ("DATABASE_SAVE_DATA_CONTACTS=false", {"evolution-api"}),
-        ("APP_LOG_LEVEL=debug", {"app"}),
         ("POSTGRES_MEMORY_MB=777", {"db"}),
         ("APP_ENV_FEATURE=on", {"app"}),
     ],

@@ -14,6 +14,7 @@ from ops.session import project_name
 if TYPE_CHECKING:
     from docker import DockerClient
 
+    from ops.engine import Observed
     from ops.recovery import Plan
     from ops.session import Session
 
@@ -21,8 +22,8 @@ _PATIENCE_SECONDS = 20
 """For a run whose terminal is gone, and which is about to stop."""
 
 
-def make_ready(session: Session, client: DockerClient) -> Plan:
-    """Clear away what interrupted runs left, so that Pulumi can work; what remains to do for `up` is in the plan.
+def make_ready(session: Session, client: DockerClient) -> tuple[Plan, Observed]:
+    """Clear away what interrupted runs left, so that Pulumi can work; what remains to do for `up` is in the plan, beside what was seen.
 
     Raises:
         OperatorError: another run holds the stack, or containers that aren't ours carry the project's name.
@@ -37,7 +38,8 @@ def make_ready(session: Session, client: DockerClient) -> Plan:
     if lost := recovery.detached(known, observed):
         say(f"repair: {_names(lost)} lost the network; to be made again (volumes keep the data)", "yellow")
         engine.remove_containers(client, lost)
-        plan = recovery.plan(checkpoint.read(session.state, session.stack), engine.look(client, project), project, session.stack)
+        observed = engine.look(client, project)
+        plan = recovery.plan(known, observed, project, session.stack)
     if plan.orphans:
         say(f"repair: removing {_names(plan.orphans)}, which no finished run knows (no data is in them; volumes stay)", "yellow")
         engine.remove_containers(client, plan.orphans)
@@ -55,7 +57,7 @@ def make_ready(session: Session, client: DockerClient) -> Plan:
         engine.start_containers(client, plan.stopped)
     for sentence in plan.drift:
         say(f"repair: {sentence}", "yellow")
-    return plan
+    return plan, observed
 
 
 def free_the_stack(session: Session) -> None:

@@ -29,6 +29,7 @@ _WORDS = {
     "refresh": ("looking at", "looked at", None),
 }
 _KEPT = "kept, with its data"
+_FOUND = "found, with its data"
 
 _QUIET_SECONDS = 5.0
 """After so long without news, say what is being waited for; then after twice as long, and so on, up to the longest."""
@@ -48,6 +49,7 @@ class Progress:
     """One run, from its events.
 
     Attributes:
+        volumes: names of the volumes that were there before the run.
         keeps_volumes: whether volumes that Pulumi lets go stay for good, and may be said to.
         failures: each failure once, as text for the user.
         steps: how long each step took: (what, seconds).
@@ -56,6 +58,7 @@ class Progress:
         succeeded: whether the run is through, and well.
     """
 
+    volumes: frozenset[str] = frozenset()
     keeps_volumes: bool = True
     clock: Callable[[], float] = time.monotonic
     steps: list[tuple[str, float]] = field(default_factory=list)
@@ -155,12 +158,12 @@ class Progress:
         seconds = self.clock() - begun[1]
         subject = name(urn, metadata["type"])
         _, done, colour = _words(metadata)
-        if done == _KEPT:
-            if self.keeps_volumes:
-                self._line(subject, _KEPT, None)
+        if done == _KEPT and not self.keeps_volumes:
             return
+        if metadata["type"] == VOLUME and _inputs(metadata).get("name") in self.volumes:
+            done = _FOUND
         self.steps.append((f"{subject} {done}", seconds))
-        self._line(subject, f"{done}, {seconds:.1f} s", colour)
+        self._line(subject, done if done in {_KEPT, _FOUND} else f"{done}, {seconds:.1f} s", colour)
         if metadata["type"] == CONTAINER and operation in {"create", "create-replacement"}:
             self._unready[subject] = self.clock()
 
@@ -168,7 +171,7 @@ class Progress:
         self._open.pop((metadata["urn"], metadata["op"]), None)
         subject = name(metadata["urn"], metadata["type"])
         self._line(subject, "failed", "red")
-        if build := ((metadata.get("new") or {}).get("inputs") or {}).get("build"):
+        if build := _inputs(metadata).get("build"):
             # The provider keeps the build's output to itself.
             self._failed.setdefault(subject, []).append(f"what it prints: {build_command(build)}")
 
@@ -225,9 +228,13 @@ def _words(metadata: dict[str, Any]) -> tuple[str, str, str | None]:
     if metadata["type"] == VOLUME and metadata["op"] == "delete" and (metadata.get("old") or {}).get("retainOnDelete"):
         return "letting go of", _KEPT, None
     if metadata["type"] == IMAGE and metadata["op"] in {"create", "create-replacement"}:
-        built = ((metadata.get("new") or {}).get("inputs") or {}).get("build")
-        return ("building", "built", colour) if built else ("fetching", "fetched", colour)
+        return ("building", "built", colour) if _inputs(metadata).get("build") else ("fetching", "fetched", colour)
     return doing, done, colour
+
+
+def _inputs(metadata: dict[str, Any]) -> dict[str, Any]:
+    """What the program asked for."""
+    return (metadata.get("new") or {}).get("inputs") or {}
 
 
 def _because(metadata: dict[str, Any]) -> str:

@@ -38,8 +38,8 @@ def up(stack: str, extra: Iterable[str] = ()) -> Progress:
     begun = time.monotonic()
     session = open_session(stack)
     client = engine.connect(session.variables)
-    plan = heal.make_ready(session, client)
-    progress = Progress()
+    plan, observed = heal.make_ready(session, client)
+    progress = Progress(volumes=observed.volumes)
     run_told(session, ["up", *extra, *(["--refresh"] if plan.refresh else [])], progress)
     _summary(session, client, progress, time.monotonic() - begun)
     return progress
@@ -113,7 +113,7 @@ def _take_down(session: Session, client: DockerClient, keeps_volumes: bool) -> s
     if known.resources:
         # What is gone already, and creations that never ended, would fail the run unless the state hears of it first.
         refresh = ["--refresh"] if plan.refresh or plan.clear_pending else []
-        run_told(session, ["destroy", "--exclude-protected", *refresh], Progress(keeps_volumes))
+        run_told(session, ["destroy", "--exclude-protected", *refresh], Progress(keeps_volumes=keeps_volumes))
     return project
 
 

@@ -71,6 +71,17 @@ def test_a_volume_that_is_let_go_is_said_to_be_kept(progress: Progress, capsys: 
     assert "removed" not in out, "a user would think that the data is gone"
 
 
+def test_a_volume_that_was_there_is_said_to_be_found(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress(clock=clock, volumes=frozenset({"whatsapp-dev_redis_data"}))
+    for volume in ("redis_data", "minio_data"):
+        event = metadata("create", f"{PREFIX}{VOLUME}::{volume}", VOLUME, new={"inputs": {"name": f"whatsapp-dev_{volume}"}})
+        progress.event({"resourcePreEvent": event})
+        progress.event({"resOutputsEvent": event})
+    redis, minio = capsys.readouterr().out.splitlines()
+    assert "found, with its data" in redis, "Pulumi calls it created, and a user fears for the data"
+    assert "created" in minio
+
+
 def test_an_image_is_built_or_fetched(progress: Progress, capsys: pytest.CaptureFixture[str]) -> None:
     progress.event({"resourcePreEvent": metadata("create", f"{PREFIX}{IMAGE}::app", IMAGE, new={"inputs": {"build": {"context": "."}}})})
     progress.event({"resourcePreEvent": metadata("create", f"{PREFIX}{IMAGE}::redis:7", IMAGE, new={"inputs": {}})})

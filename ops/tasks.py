@@ -85,7 +85,7 @@ def lock() -> None:
 def _pin(uv: str, folder: Path, more: list[str]) -> None:
     source, target = (str((folder / f"requirements.{end}").relative_to(FOLDER)) for end in ("in", "txt"))
     say(f"pinning {target}")
-    shape = ["--upgrade", "--quiet", "--no-header", "--annotation-style", "line", "--python-version", "3.11", "--universal"]
+    shape = ["--upgrade", "--quiet", "--no-header", "--annotation-style", "line", "--python-version", "3.11"]
     done = subprocess.run([uv, "pip", "compile", *shape, *more, source, "--output-file", target], cwd=FOLDER, check=False)
     if done.returncode:
         raise OperatorError(f"{source} could not be pinned; see uv's message above.", mend=f"{target} is as it was.")

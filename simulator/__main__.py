@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from socket import socket
 
 import uvicorn
 
@@ -14,14 +15,24 @@ from simulator.app import make_app
 from simulator.database import migrate, parse_uri
 from simulator.journal import Journal, say
 from simulator.runtime import Simulator
-from simulator.settings import Server, Settings, StartRefusedError, load
+from simulator.settings import Server as ServerSettings
+from simulator.settings import Settings, StartRefusedError, load
 
 STOPPED = 1
 """Exit status after SIGTERM: the real image's, whose first process is npm (`npm error signal SIGTERM`)."""
 
 
-class QuietServer(uvicorn.Server):
-    """A server that leaves signals to this program."""
+class Server(uvicorn.Server):
+    """A server that leaves signals to this program, and says when it listens."""
+
+    def __init__(self, config: uvicorn.Config, journal: Journal) -> None:
+        super().__init__(config)
+        self._journal = journal
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        """Start to listen."""
+        await super().startup(sockets)
+        self._journal.log(f"{'HTTPS' if self.config.is_ssl else 'HTTP'} - ON: {self.config.port}")
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -48,7 +59,7 @@ async def migrate_database(settings: Settings) -> None:
     say("Migration succeeded")
 
 
-def server_for(settings: Server, simulator: Simulator) -> QuietServer:
+def server_for(settings: ServerSettings, simulator: Simulator) -> Server:
     """Make the HTTP or HTTPS server.
 
     Raises:
@@ -63,7 +74,7 @@ def server_for(settings: Server, simulator: Simulator) -> QuietServer:
                 hint = "SERVER_TYPE=https needs SSL_CONF_FULLCHAIN and SSL_CONF_PRIVKEY"
                 raise StartRefusedError(f"Error: ENOENT: no such file or directory, open '{path}' ({hint})")
         certificate = {"ssl_certfile": settings.fullchain, "ssl_keyfile": settings.privkey}
-    return QuietServer(
+    return Server(
         uvicorn.Config(
             make_app(simulator),
             host="0.0.0.0",  # noqa: S104  (inside a container; the stack publishes it on loopback)
@@ -74,7 +85,8 @@ def server_for(settings: Server, simulator: Simulator) -> QuietServer:
             server_header=False,
             timeout_graceful_shutdown=0,
             **certificate,  # type: ignore[arg-type]
-        )
+        ),
+        simulator.journal.named("SERVER"),
     )
 
 
@@ -84,7 +96,6 @@ async def serve(settings: Settings) -> None:
     await migrate_database(settings)
     simulator = await Simulator.start(settings, journal)
     server = server_for(settings.server, simulator)
-    journal.log(f"{settings.server.type.upper()} - ON: {settings.server.port}")
     for name in settings.without_effect:
         journal.warn(f"{name}=true has no effect in the simulator")
     try:

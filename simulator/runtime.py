@@ -53,5 +53,6 @@ class Simulator:
             task.cancel()
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_GRACE_S):
-                await asyncio.gather(self._sessions.close(), self._rabbitmq.close(), *self._running, return_exceptions=True)
+                await asyncio.gather(self._sessions.close(), *self._running, return_exceptions=True)
+        self._rabbitmq.close()
         self.store.close()

@@ -1,6 +1,7 @@
 """The way into Postgres: from Prisma's form of connection URI to a pool, with the tables made."""
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
@@ -135,7 +136,8 @@ async def _connect_making_database(address: Address) -> "asyncpg.Connection[asyn
     except asyncpg.InvalidCatalogNameError:
         maintenance = await _connect(address, "postgres")
         try:
-            await maintenance.execute(f"create database {quoted(address.database)}")
+            with suppress(asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):  # another simulator was faster
+                await maintenance.execute(f"create database {quoted(address.database)}")
         finally:
             await maintenance.close()
         return await _connect(address, address.database)

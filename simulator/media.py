@@ -5,7 +5,9 @@ import ipaddress
 import json
 
 from minio import Minio
+from minio.error import MinioException
 from urllib3 import PoolManager, Timeout
+from urllib3.exceptions import HTTPError
 
 from simulator.journal import Journal
 from simulator.settings import S3, StartRefusedError
@@ -58,10 +60,17 @@ class Media:
 
     def _make_bucket(self) -> None:
         client, bucket = self._client(), self._settings.bucket
-        if not client.bucket_exists(bucket):
+        if not self._exists(client):
             client.make_bucket(bucket)
         statement = {"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject"], "Resource": [f"arn:aws:s3:::{bucket}/*"]}
         client.set_bucket_policy(bucket, json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+
+    def _exists(self, client: Minio) -> bool:
+        """Look through the list, as 2.2.3 does; where that fails, making the bucket fails too, and tells why."""
+        try:
+            return any(bucket.name == self._settings.bucket for bucket in client.list_buckets())
+        except (MinioException, HTTPError):
+            return False
 
     def _client(self) -> Minio:
         settings = self._settings

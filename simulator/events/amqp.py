@@ -153,12 +153,13 @@ class Connection:
         received = await self._next()
         if isinstance(received, expected):
             return received
+        wanted = expected.name.replace(".", "")
         if isinstance(received, commands.Connection.Close):
             if expected is commands.Connection.Tune:
                 code = f"{received.reply_code} ({_NAMES.get(received.reply_code or 0, '')})"
                 raise AmqpError(f'Handshake terminated by server: {code} with message "{received.reply_text}"')
-            raise AmqpError(f"Expected {expected.name}; got <ConnectionClose channel:0> ({received.reply_code}: {received.reply_text})")
-        raise AmqpError(f"Expected {expected.name}; got {received}")
+            raise AmqpError(f"Expected {wanted}; got <ConnectionClose channel:0> ({received.reply_code}: {received.reply_text})")
+        raise AmqpError(f"Expected {wanted}; got {received}")
 
     async def _next(self) -> object:
         head = await self._reader.readexactly(7)

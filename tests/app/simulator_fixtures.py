@@ -98,9 +98,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         yield start
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def run_for_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """Starts simulators for all tests of a file."""
+    """Starts simulators that several tests share."""
     with runner(tmp_path_factory) as start:
         yield start
 
@@ -158,3 +158,17 @@ def with_rabbitmq(broker: Broker) -> dict[str, str]:
         "RABBITMQ_GLOBAL_ENABLED": "true",
         **{f"RABBITMQ_EVENTS_{event}": "true" for event in events},
     }
+
+
+@pytest.fixture(scope="session")
+def simulator(
+    run_for_all: Run,
+    alone: Callable[[], dict[str, str]],
+    with_redis: dict[str, str],
+    with_minio: dict[str, str],
+    with_rabbitmq: dict[str, str],
+) -> Process:
+    """One with everything."""
+    process = run_for_all(alone(), with_redis, with_minio, with_rabbitmq)
+    process.wait_for_line("Initializing global queues")
+    return process

@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[2]
 KEY = "the-global-key"
 SECRET = "a-secret-password"
 START_LIMIT_S = 60
+PHONE = "5511999990001"
 BAILEYS = "WHATSAPP-BAILEYS"
 
 T = TypeVar("T")
@@ -250,6 +251,11 @@ class Process:
         answer = self.api.post("/instance/create", json={"instanceName": name or new_name(), "integration": BAILEYS, **body})
         assert answer.status_code == 201, f"create answered {answer.status_code}: {answer.text}"
         return dict(answer.json())
+
+    def pair(self, name: str) -> None:
+        """Pair a phone with an instance."""
+        body = {"number": PHONE, "profileName": "Ana"}
+        self.api.post(f"/simulator/instances/{name}/pair", json=body).raise_for_status()
 
     def row(self, name: str) -> dict[str, Any]:
         """What the list says of an instance."""

@@ -98,16 +98,6 @@ def test_pairing_waits_for_a_redis_that_is_away(run: Run, alone: Alone, redis_se
     assert redis_cli(redis_server, "hkeys", f"evolution:instance:{instance['instanceId']}") == "session-551.0"
 
 
-@pytest.mark.parametrize(
-    ("uri", "reason"), [("amqp://evolution:wrong@127.0.0.1:{port}", "403 (ACCESS-REFUSED)"), ("http://127.0.0.1", "got http:")]
-)
-def test_a_refused_broker_is_one_line_in_the_log(run: Run, alone: Alone, broker: Broker, uri: str, reason: str) -> None:
-    process = run(alone(), RABBITMQ_ENABLED="true", RABBITMQ_URI=uri.format(port=broker.port))
-    process.wait_for_line(reason)
-    assert process.output().count("unhandledRejection") == 1
-    assert "AMQP initialized" not in process.output()
-
-
 def test_a_broker_that_went_away_is_never_taken_up_again(run: Run, alone: Alone, broker: Broker, with_rabbitmq: dict[str, str]) -> None:
     passage = Passage("127.0.0.1", broker.port)
     exchange = new_name()
@@ -139,12 +129,11 @@ def test_a_stop_takes_less_than_a_second_and_looks_like_npms(run: Run, alone: Al
     assert time.monotonic() - begun < 1
 
 
-def test_the_simulator_says_what_it_is(run: Run, alone: Alone) -> None:
-    process = run(alone(), LOG_LEVEL="ERROR", CHATWOOT_ENABLED="true")
-    assert process.output().startswith("*** Evolution API simulator")
+def test_the_simulator_says_what_it_is(simulator: Process) -> None:
+    assert simulator.output().startswith("*** Evolution API simulator")
     for path in ("/", "/nope", "/instance/fetchInstances", "/manager/"):
-        assert "stand-in for Evolution API 2.2.3" in process.api.get(path).headers["X-Simulator"], path
-    assert "This is a simulator" in process.api.get("/manager/").text
+        assert "stand-in for Evolution API 2.2.3" in simulator.api.get(path).headers["X-Simulator"], path
+    assert "This is a simulator" in simulator.api.get("/manager/").text
 
 
 def test_without_a_manager_and_with_an_origin_list_the_answers_are_the_real_ones(run: Run, alone: Alone) -> None:

@@ -42,8 +42,8 @@ class Gate:
     probe: Probe
     grace_seconds: int
 
-    async def wait(self, container_id: str, restarts_with: Mapping[ServiceName, str]) -> None:
-        """Return when the container is ready.
+    async def wait(self, container_id: str, restarts_with: Mapping[ServiceName, str]) -> bool:
+        """Return when the container is ready; whether that had to be found out, or the engine knew it already.
 
         Args:
             container_id: the container.
@@ -57,12 +57,12 @@ class Gate:
         if await self._mend(container_id, before, restarts_with):
             before = await self._state(container_id)
         elif before.health == "healthy":
-            return  # the engine knows already: a no-op `up` costs one look
+            return False  # the engine knows already: a no-op `up` costs one look
         failures = 0
         while True:
             last = await self._try(container_id, before)
             if last.exit_code == 0:
-                return
+                return True
             failures += 1
             now = await self._state(container_id)
             cause = hopeless(before, now, failures)

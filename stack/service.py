@@ -53,7 +53,7 @@ class Service(pulumi.ComponentResource):
         self.spec = spec
         self._host = host
         self.containers = [self._container(number) for number in range(1, spec.replicas + 1)]
-        ids: list[pulumi.Output[str]] = [self._ready(container) for container in self.containers]
+        ids: list[pulumi.Output[str]] = [self._ready(container, number) for number, container in enumerate(self.containers, 1)]
         self.container_id = pulumi.Output.all(*ids).apply(lambda ready: str(ready[0]))
         self.register_outputs({"containers": [container.name for container in self.containers]})
 
@@ -66,7 +66,7 @@ class Service(pulumi.ComponentResource):
         labels: dict[str, pulumi.Input[str]] = {**naming.container_labels(spec.name, number)}
         labels |= {f"{RESTARTS_WITH}.{name}": value for name, value in spec.restarts_with.items()}
         return docker.Container(
-            spec.name if number == 1 else f"{spec.name}-{number}",  # scaling must not rename the first one
+            self._label(number),
             name=naming.container(spec.name, number),
             image=spec.image,
             hostname=spec.name,
@@ -119,14 +119,19 @@ class Service(pulumi.ComponentResource):
             for port in sorted(self.spec.ports, key=lambda port: port.container)
         ]
 
-    def _ready(self, container: docker.Container) -> pulumi.Output[str]:
+    def _label(self, number: int) -> str:
+        """What a container is called in Pulumi, and in what it tells; scaling must not rename the first one."""
+        return self.spec.name if number == 1 else f"{self.spec.name}-{number}"
+
+    def _ready(self, container: docker.Container, number: int) -> pulumi.Output[str]:
         if self._host.engine is None:
             return container.id
         gate = Gate(self._host.engine, self._host.naming.project, self.spec.name, self.spec.probe, self.spec.stop_grace_seconds)
 
         async def pass_gate(known: list[str]) -> str:
             container_id, *others = known
-            await gate.wait(container_id, dict(zip(self.spec.restarts_with, others, strict=True)))
+            if await gate.wait(container_id, dict(zip(self.spec.restarts_with, others, strict=True))):
+                pulumi.log.info(f"{self._label(number)} is ready")
             return container_id
 
         return pulumi.Output.all(container.id, *self.spec.restarts_with.values()).apply(pass_gate)

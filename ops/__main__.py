@@ -212,6 +212,9 @@ def main(run: Callable[..., object] = commands) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
         return 141
+    except OSError as error:  # also what the Docker client raises when the engine breaks off
+        report(OperatorError("The command was cut short.", f"{type(error).__name__}: {error}", "Mend the cause, then run it again."))
+        return 1
     return 0
 
 

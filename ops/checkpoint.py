@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ops.errors import OperatorError
 from stack.naming import COMPOSE_PROJECT, COMPOSE_SERVICE
 
 PULUMI_PROJECT = "whatsapp"
@@ -71,15 +72,23 @@ def read(state: Path, stack: str) -> Checkpoint:
     """The stack's last state; an empty one when there is no stack yet.
 
     Raises:
-        ValueError: the file isn't the JSON that Pulumi writes.
+        OperatorError: the file isn't the JSON that Pulumi writes.
     """
     plain = stack_file(state, stack)
-    if plain.is_file():
-        return parse(json.loads(plain.read_bytes()))
     packed = plain.with_name(plain.name + ".gz")
-    if packed.is_file():
-        return parse(json.loads(gzip.decompress(packed.read_bytes())))
-    return Checkpoint()
+    file = plain if plain.is_file() else packed
+    if not file.is_file():
+        return Checkpoint()
+    content = file.read_bytes()
+    try:
+        return parse(json.loads(gzip.decompress(content) if file == packed else content))
+    except (ValueError, OSError, LookupError, AttributeError, TypeError) as error:
+        raise OperatorError(
+            f"The state of stack {stack} can't be read.",
+            f"{file}: {error}",
+            f"Put the one before in its place ({file.name}.bak beside it). Without one, remove {file.name}: `make up` then makes the "
+            "containers again, finds the volumes by their names, and gives them new generated passwords.",
+        ) from error
 
 
 def parse(document: dict[str, Any]) -> Checkpoint:

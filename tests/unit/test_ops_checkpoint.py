@@ -5,7 +5,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ops import checkpoint
+from ops.errors import OperatorError
 
 URN = "urn:pulumi:dev::whatsapp::"
 IMAGE_URN = f"{URN}docker:index/remoteImage:RemoteImage::postgres:16"
@@ -80,3 +83,10 @@ def test_a_stack_that_was_never_up_is_empty(tmp_path: Path) -> None:
     assert found.exists, "it is initialised"
     assert found.resources == 0
     assert found.project is None
+
+
+@pytest.mark.parametrize("content", [b'{"version": 3, "checkp', b"[]", b'{"checkpoint": {"latest": {"resources": [{"type": "x"}, 3]}}}'])
+def test_a_damaged_state_is_said_to_be_damaged_and_how_to_mend_it(tmp_path: Path, content: bytes) -> None:
+    write(tmp_path, "dev.json", content)
+    with pytest.raises(OperatorError, match=r"(?s)state of stack dev can't be read.*dev\.json.*\.bak"):
+        checkpoint.read(tmp_path, "dev")

@@ -1,16 +1,17 @@
 """The commands around Pulumi: files they read and write, what they show, and the Makefile in front of them."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ops import checks
-from ops.__main__ import commands
+from ops.__main__ import commands, main
 from ops.checkpoint import Checkpoint, KnownContainer
 from ops.engine import SeenContainer
-from ops.errors import OperatorError
+from ops.errors import OperatorError, Stopped
 from ops.logs import Line, label, split
 from ops.session import project_name, settings_file, stack_configuration
 from ops.tasks import image_urns, with_setting
@@ -129,3 +130,28 @@ def test_log_lines_carry_their_service_and_keep_their_text() -> None:
     assert split(b"2026-01-01T00:00:00.5Z GET / 200  ok\r\n", "app") == Line("2026-01-01T00:00:00.5Z", "app", "GET / 200  ok")
     assert label(APP) == "app"
     assert label(replace(APP, number=2)) == "app-2"
+
+
+def fail(error: BaseException) -> Callable[..., object]:
+    def run(**_: object) -> None:
+        raise error
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "word"),
+    [
+        (OperatorError("It is broken.", "Somebody broke it.", "Mend it."), 1, "It is broken.\nSomebody broke it.\nMend it.\n"),
+        (Stopped(), 130, "run the same command again"),
+        (KeyboardInterrupt(), 130, "run the same command again"),
+        (ConnectionError("the engine went away"), 1, "the engine went away"),
+    ],
+)
+def test_every_way_to_fail_ends_in_words_and_an_exit_code(
+    error: BaseException, code: int, word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(fail(error)) == code
+    said = capsys.readouterr().err
+    assert word.lower() in said.lower()
+    assert "Traceback" not in said

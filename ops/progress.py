@@ -188,15 +188,18 @@ class Progress:
         elif text not in self._said:
             self._said.add(text)
             if ready := _READY.match(text):
-                self._ready(ready[1], text)
+                self._ready(ready[1])
             else:
                 self._say(f"  {text}", "yellow" if severity == "warning" else None)
 
-    def _ready(self, service: str, text: str) -> None:
+    def _ready(self, service: str) -> None:
         begun = self._unready.pop(service, None)
-        if begun is not None:
-            self.steps.append((f"{service} ready", self.clock() - begun))
-        self._line(service, text.removeprefix(f"{service} is "), "green")
+        if begun is None:
+            self._line(service, "ready", "green")
+            return
+        seconds = self.clock() - begun
+        self.steps.append((f"{service} ready", seconds))
+        self._line(service, f"ready, {seconds:.1f} s", "green")
 
     def _line(self, subject: str, text: str, colour: str | None) -> None:
         self._say(f"  {subject:<28} {text}", colour)

@@ -5,7 +5,6 @@ It works on a stack of its own, with ports of its own, which it removes at the e
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -19,7 +18,8 @@ from ops.console import columns, say
 from ops.containers import of_stack
 from ops.errors import OperatorError
 from ops.pulumi import run_quietly
-from ops.session import FOLDER, open_session, settings_file, state_folder
+from ops.session import FOLDER, open_session, settings_file
+from ops.setup.durations import recorded
 from ops.up import down, up, wipe
 
 if TYPE_CHECKING:
@@ -55,13 +55,11 @@ def main() -> None:
 
 
 def _set_up() -> list[Figure]:
-    """What the set-up recorded when it did the long steps, on this machine and for this clone."""
-    try:
-        recorded: dict[str, float] = json.loads((state_folder(FOLDER) / "durations.json").read_text())
-    except (OSError, ValueError):
-        return []
-    minutes = Figure("cold set-up, as recorded", sum(recorded.values()), "s", 1800, slowest(list(recorded.items()), 10))
-    return [minutes] if recorded else []
+    """What was recorded when this machine did the long steps for the first time; Python's packages are not among them."""
+    steps = recorded()
+    return (
+        [Figure("cold set-up and first up, as recorded", sum(steps.values()), "s", 1800, slowest(list(steps.items()), 10))] if steps else []
+    )
 
 
 def _life() -> list[Figure]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ops.errors import OperatorError
 
@@ -71,31 +71,17 @@ def project_name(folder: Path, stack: str, checkpoint: Checkpoint) -> str:
     """
     if checkpoint.project:
         return checkpoint.project
+    from ops.setup.stack_state import configuration_of  # noqa: PLC0415
     from stack.settings import SettingsError, load  # noqa: PLC0415 - a quarter of a second, needed only while there are no containers
 
     try:
-        return load(folder, stack, stack_configuration(folder, stack)).project
+        return load(folder, stack, configuration_of(folder, stack)).project
     except SettingsError as error:
         raise OperatorError(str(error)) from error
 
 
-def stack_configuration(folder: Path, stack: str) -> dict[str, str]:
-    """The plain values of the stack's configuration (`Pulumi.<stack>.yaml`), by setting name; encrypted ones are left out."""
-    import yaml  # noqa: PLC0415
-
-    from ops.checkpoint import PULUMI_PROJECT  # noqa: PLC0415
-
-    file = folder / f"Pulumi.{stack}.yaml"
-    if not file.is_file():
-        return {}
-    content: Any = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    values: dict[str, Any] = content.get("config") or {}
-    prefix = f"{PULUMI_PROJECT}:"
-    return {
-        name.removeprefix(prefix): str(value) for name, value in values.items() if name.startswith(prefix) and not isinstance(value, dict)
-    }
-
-
 def settings_file(folder: Path, stack: str) -> Path:
     """The file of settings that the stack names: `.env` for dev, `.env.<stack>` for others, unless its configuration says otherwise."""
-    return folder / (stack_configuration(folder, stack).get("ENV_FILE") or (".env" if stack == "dev" else f".env.{stack}"))
+    from ops.setup.stack_state import configuration_of  # noqa: PLC0415
+
+    return folder / (configuration_of(folder, stack).get("ENV_FILE") or (".env" if stack == "dev" else f".env.{stack}"))

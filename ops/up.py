@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from ops.errors import OperatorError
 from ops.progress import Progress
 from ops.pulumi import hand_over, run_quietly, run_told
 from ops.session import open_session, project_name
+from ops.setup.durations import measured
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,7 +42,8 @@ def up(stack: str, extra: Iterable[str] = ()) -> Progress:
     client = engine.connect(session.variables)
     plan, observed = heal.make_ready(session, client)
     progress = Progress(volumes=observed.volumes)
-    run_told(session, ["up", *extra, *(["--refresh"] if plan.refresh else [])], progress)
+    with measured("first up, images included") if not observed.containers else contextlib.nullcontext():
+        run_told(session, ["up", *extra, *(["--refresh"] if plan.refresh else [])], progress)
     _summary(session, client, progress, time.monotonic() - begun)
     return progress
 

@@ -145,7 +145,8 @@ class Images(pulumi.ComponentResource):
             secrets=_build_secrets(),
             tags=[repository],  # for people, and tests that start a single image
         )
-        options = pulumi.ResourceOptions(parent=self)
+        # Built before anything goes: with the fixed name the engine would stop the containers first, and a failed build left them away.
+        options = pulumi.ResourceOptions(parent=self, delete_before_replace=False)
         return docker.RemoteImage(image.name, name=tag, keep_locally=True, build=build, triggers={"content": content}, opts=options)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ops.setup import engine, images, places, pulumi_cli, stack_state
+from ops.setup.durations import measured
 from ops.setup.errors import SetupError
 
 __all__ = ["PulumiEnvironment", "SetupError", "prepare"]
@@ -34,12 +35,15 @@ def prepare(project: Path, stack: str) -> PulumiEnvironment:
     places.ensure_state(project)
     passphrase = stack_state.passphrase_variables(project, stack, os.environ)  # first: what only the user can mend
     images.decide_source(project)
-    cli = pulumi_cli.ensure(project)
-    docker = engine.ensure(os.environ)
+    with measured("Pulumi"):
+        cli = pulumi_cli.ensure(project)
+    with measured("Docker engine"):
+        docker = engine.ensure(os.environ)
     configuration = stack_state.configuration_of(project, stack)
     env_file = configuration.get("ENV_FILE") or (".env" if stack == "dev" else f".env.{stack}")
     if images.source_of(project, env_file, configuration.get("IMAGES")) == "local":
-        images.ensure_foundations(project, docker)
+        with measured("foundations of the local images"):
+            images.ensure_foundations(project, docker)
     variables = _variables(project, cli) | passphrase | docker.variables
     stack_state.ensure_git_filter(project)
     stack_state.restore_salt(project, stack)

@@ -13,7 +13,8 @@ from ops.checkpoint import Checkpoint, KnownContainer
 from ops.engine import SeenContainer
 from ops.errors import OperatorError, Stopped
 from ops.logs import Line, label, split
-from ops.session import project_name, settings_file, stack_configuration
+from ops.session import project_name, settings_file
+from ops.setup.stack_state import configuration_of
 from ops.tasks import image_urns, with_setting
 from ops.up import table
 
@@ -85,9 +86,7 @@ def test_the_settings_file_is_the_one_that_the_stack_names(tmp_path: Path) -> No
     assert settings_file(tmp_path, "prod").name == ".env.prod"
     (tmp_path / "Pulumi.prod.yaml").write_text("config:\n  whatsapp:ENV_FILE: elsewhere.env\n  whatsapp:KEY: {secure: v1}\n")
     assert settings_file(tmp_path, "prod").name == "elsewhere.env"
-    assert stack_configuration(tmp_path, "prod") == {"ENV_FILE": "elsewhere.env"}, (
-        "an encrypted value is no setting that can be checked here"
-    )
+    assert configuration_of(tmp_path, "prod") == {"ENV_FILE": "elsewhere.env"}, "an encrypted value is no setting that can be checked here"
 
 
 def test_the_project_is_called_as_its_containers_are_else_as_the_settings_say(tmp_path: Path) -> None:

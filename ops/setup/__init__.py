@@ -59,6 +59,8 @@ def _variables(project: Path, cli: pulumi_cli.Cli) -> dict[str, str]:
         "PATH": os.pathsep.join(in_front + rest),
         "PULUMI_BACKEND_URL": f"file://{places.state(project)}",
         "PULUMI_SKIP_UPDATE_CHECK": "1",
+        # A copy of the whole state at every `up`, never pruned; the last one before (`.json.bak`) is kept all the same.
+        "PULUMI_DISABLE_CHECKPOINT_BACKUPS": "1",
     }
     if cli.home is not None:
         variables |= {"PULUMI_HOME": str(cli.home), "PULUMI_IGNORE_AMBIENT_PLUGINS": "1"}

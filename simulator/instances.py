@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 from simulator.errors import ApiError, bad_request, not_found, unauthorized
@@ -51,19 +51,24 @@ class Instances:
         self._running: set[asyncio.Task[None]] = set()
 
     async def load(self) -> None:
-        """Take up the stored instances, and let each try to connect, as 2.2.3 does at every start."""
+        """Take up the stored instances."""
         if not self._settings.database.save.instance:
             return
         for row in await self._store.instances(self._settings.database.client_name):
-            instance = Instance(row["id"], row["name"], row["integration"], row["token"], row["number"], "close")
+            state = "close" if row["integration"] == BAILEYS else "open"
+            instance = Instance(row["id"], row["name"], row["integration"], row["token"], row["number"], state)
             instance.targets = {target.kind: target for target in await self._store.targets(instance.id)}
             self._in_memory[instance.name] = instance
-            if instance.integration != BAILEYS:
-                instance.state = "open"
-            elif row["connection_status"] == "open":
+
+    async def connect_all(self) -> None:
+        """Let each instance in memory try to connect, as 2.2.3 does at every start, whether it was ever connected or not."""
+        for row in await self._store.instances(self._settings.database.client_name):
+            instance = self._in_memory.get(row["name"])
+            if instance is None or instance.state != "close":
+                continue
+            self._connect(instance)
+            if row["connection_status"] == "open":
                 self._in_background(self._reopen(instance, row["owner_jid"], row["profile_name"]))
-            else:
-                self._connect(instance)
 
     async def exists(self, name: str | None) -> bool:
         """Whether a name is in use; an absent one (None) is, as soon as there is any instance: that is how 2.2.3 asks its database."""
@@ -81,7 +86,8 @@ class Instances:
             ApiError: 404 when there is no such instance.
         """
         if instance_id or number:
-            name = await (self._store.name_of("id", instance_id) if instance_id else self._store.name_of("number", number or ""))
+            column: Literal["id", "number"] = "id" if instance_id else "number"
+            name = await self._store.name_of(column, instance_id or number or "")
             if not name:
                 raise not_found(f'Instance "{instance_id or number}" not found')
         return await self._described([name] if name else None)
@@ -211,8 +217,14 @@ class Instances:
         self._journal.warn(f'Instance "{name}" - REMOVED')
 
     async def pair(self, name: str, number: str, profile_name: str) -> None:
-        """Do what a phone does when it scans the code: open the connection and leave a session's keys."""
-        instance = self._in_memory[name]
+        """Do what a phone does when it scans the code: open the connection and leave a session's keys.
+
+        Raises:
+            ApiError: 404 for an instance of another client's.
+        """
+        instance = self._in_memory.get(name)
+        if instance is None:
+            raise not_found(f'Instance "{name}" not found')
         await self._sessions.keep(instance.id, number)
         jid = f"{number}@s.whatsapp.net"
         await self._store.set_connection(instance.id, "open", jid, profile_name)
@@ -224,8 +236,7 @@ class Instances:
         self._events.emit(instance, "connection.update", {key: value for key, value in data.items() if value is not None})
 
     async def _reopen(self, instance: Instance, jid: str, profile_name: str | None) -> None:
-        """Connect a paired instance again; without its session's keys it has to be paired anew."""
-        self._connect(instance)
+        """Open a paired instance again; without its session's keys it has to be paired anew."""
         if await self._sessions.kept(instance.id):
             self._open(instance, jid, profile_name)
             return

@@ -13,6 +13,7 @@ from simulator.sessions import Sessions
 from simulator.settings import Settings
 from simulator.store import Store
 
+BROKER_WAIT_S = 2
 STOP_GRACE_S = 0.3
 
 
@@ -38,14 +39,17 @@ class Simulator:
         """
         simulator = cls(settings, Store(await open_pool(parse_uri(settings.database.uri))), journal)
         journal.named("PrismaRepository").info("Repository:Prisma - ON")
+        await simulator.instances.load()
         work = (simulator._sessions.watch(), simulator._media.prepare(), simulator._begin())
         simulator._running = [asyncio.create_task(each) for each in work]
         return simulator
 
     async def _begin(self) -> None:
-        """Take up the instances once the broker is there, or is known not to be: their first events then reach it."""
-        await self._rabbitmq.start()
-        await self.instances.load()
+        """Let the instances connect once the broker is there, or doesn't come: their first events then reach it."""
+        connecting = asyncio.create_task(self._rabbitmq.start())
+        await asyncio.wait({connecting}, timeout=BROKER_WAIT_S)
+        await self.instances.connect_all()
+        await connecting
 
     async def stop(self) -> None:
         """Let go of everything; a service that doesn't answer within the grace is left hanging."""

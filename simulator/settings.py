@@ -147,7 +147,7 @@ class Settings:
     phone: Phone
     api_key: str
     expose_token: bool
-    delete_after_minutes: int
+    delete_after_minutes: float
     websocket_enabled: bool
     sqs_enabled: bool
     business_token: str

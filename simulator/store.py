@@ -19,6 +19,18 @@ _TARGET_COLUMNS = ("id", "enabled", "events", "created_at", "updated_at", "insta
 """What a list of instances shows of a target."""
 
 
+_SETTINGS = (
+    "reject_call",
+    "msg_call",
+    "groups_ignore",
+    "always_online",
+    "read_messages",
+    "read_status",
+    "sync_full_history",
+    "wavoip_token",
+)
+
+
 class StoreError(Exception):
     """Postgres didn't do it. The text begins as Prisma's would."""
 
@@ -155,22 +167,19 @@ class Store:
         ]
 
     async def insert_instance(self, row: Row) -> None:
-        """Keep a new instance; the keys are column names of this program's own making."""
-        columns = ", ".join(row)
-        places = ", ".join(f"${number}" for number in range(1, len(row) + 1))
-        await self._execute(f"insert into instance ({columns}) values ({places})", *row.values())  # noqa: S608
+        """Keep a new instance, given by its columns."""
+        await self._insert("instance", row)
 
     async def insert_settings(self, instance_id: str, settings: Row) -> None:
         """Keep a new instance's settings, given by their names in the API."""
-        await self._execute(
-            "insert into setting (id, reject_call, msg_call, groups_ignore, always_online, read_messages, read_status, "
-            "sync_full_history, wavoip_token, instance_id) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-            new_id(),
-            *(settings[name] for name in ("rejectCall", "msgCall", "groupsIgnore", "alwaysOnline", "readMessages", "readStatus")),
-            settings["syncFullHistory"],
-            settings["wavoipToken"],
-            instance_id,
+        await self._insert(
+            "setting", {column: settings[camel(column)] for column in _SETTINGS} | {"id": new_id(), "instance_id": instance_id}
         )
+
+    async def _insert(self, table: str, row: Row) -> None:
+        """Insert a row whose keys are columns: names of this program's own, never from outside."""
+        places = ", ".join(f"${number}" for number in range(1, len(row) + 1))
+        await self._execute(f"insert into {table} ({', '.join(row)}) values ({places})", *row.values())  # noqa: S608
 
     async def save_target(self, instance_id: str, target: Target) -> None:
         """Keep where an instance sends its own events, in place of what was there for the same kind."""

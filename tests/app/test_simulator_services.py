@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import asyncpg
 import httpx
@@ -10,8 +12,9 @@ import pytest
 from simulator.database import migrate, parse_uri
 from simulator.journal import Journal
 from simulator.media import Media
+from simulator.runtime import Simulator
 from simulator.settings import load
-from tests.app.simulator_support import BAILEYS, Passage, Process, Service, eventually, new_name, redis_cli
+from tests.app.simulator_support import BAILEYS, PHONE, Passage, Process, Service, eventually, new_name, redis_cli
 
 pytest_plugins = ["tests.app.simulator_fixtures"]
 
@@ -112,6 +115,35 @@ def test_a_wish_for_a_code_waits_five_seconds_and_leaves_the_instance_connecting
     created = simulator.create(qrcode=True)
     assert created["qrcode"] == {"count": 0}
     assert created["instance"]["status"] == "connecting"
+
+
+def test_an_instance_that_is_not_opened_in_time_is_deleted(
+    database_uri: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where the opened one leaves its keys
+    settings = load({"DATABASE_CONNECTION_URI": database_uri(), "CACHE_REDIS_ENABLED": "false"})
+    soon = replace(settings, delete_after_minutes=0.3 / 60)
+
+    async def left_after_a_second() -> list[str]:
+        await migrate(parse_uri(soon.database.uri))
+        simulator = await Simulator.start(soon, Journal(soon.log, "test"))
+        for name in ("opened", "forgotten"):
+            await simulator.instances.create({"instanceName": name, "integration": BAILEYS})
+        await simulator.instances.pair("opened", PHONE, "Ana")
+        await asyncio.sleep(1)
+        left = await simulator.instances.described(None, None, None)
+        await simulator.stop()
+        return [row["name"] for row in left]
+
+    assert asyncio.run(left_after_a_second()) == ["opened"]
+
+
+def test_a_broker_that_never_answers_keeps_no_instance_from_being_known(run: Run, alone: Alone, silent_port: int) -> None:
+    process = run(alone(), RABBITMQ_ENABLED="true", RABBITMQ_URI=f"amqp://127.0.0.1:{silent_port}")
+    name = process.create()["instance"]["instanceName"]
+    process.restart()
+    assert process.row(name)["name"] == name
+    eventually(lambda: state(process, name) == "connecting", "it tries to connect all the same")
 
 
 # Redis

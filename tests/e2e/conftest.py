@@ -1,0 +1,112 @@
+"""The shared environment of these tests: one copy of the project, and a stack in it that most tests use in turn.
+
+The files are numbered because they run in that order: what needs the stack as it came up stands before what damages it.
+Needs a Docker engine, and the set-up that `make test-e2e` does.
+"""
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+from docker import DockerClient
+
+from ops import engine
+from tests.e2e import machine
+from tests.e2e.environment import Stack
+from tests.e2e.project import Copy, end_processes, make_copy
+
+PROJECT = "whatsapp-e2e"
+SECOND = "whatsapp-e2e-second"
+PRODUCTION = "whatsapp-e2e-prod"
+
+_failed = pytest.StashKey[bool]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Show how long each test took, unless asked for otherwise."""
+    if config.option.durations is None:
+        config.option.durations = 0
+        config.option.durations_min = 1.0
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Remember a failure until the test's fixtures end."""
+    report = yield
+    if report.failed:
+        item.stash[_failed] = True
+    return report
+
+
+@pytest.fixture(scope="session")
+def docker_client() -> Iterator[DockerClient]:
+    client = engine.connect()
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def copy(docker_client: DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
+    """The project in a folder of its own; whatever is made from it on the engine is removed at the end."""
+    with (Path(tempfile.gettempdir()) / f"{PROJECT}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # names on the engine are fixed, so that a run cleans up after one that was killed
+        _remove_from_engine(docker_client)
+        made = make_copy(tmp_path_factory.mktemp("e2e") / "project", os.environ)
+        try:
+            yield made
+        finally:
+            end_processes(made)
+            _remove_from_engine(docker_client)
+
+
+def _remove_from_engine(client: DockerClient) -> None:
+    for project in (PROJECT, SECOND, PRODUCTION):
+        machine.remove_everything(client, project)
+
+
+@pytest.fixture(scope="session")
+def _shared(copy: Copy, docker_client: DockerClient) -> Stack:
+    stack = Stack("e2e", PROJECT, copy, docker_client)
+    stack.settings["EVOLUTION"] = "simulator"  # a machine that has the real one would wait for it to ask WhatsApp for codes
+    stack.write()
+    return stack
+
+
+@pytest.fixture
+def unmade(_shared: Stack) -> Stack:
+    """The shared stack, in whatever state it is: before its first `up` there is none of it on the engine."""
+    return _shared
+
+
+@pytest.fixture
+def stack(_shared: Stack, request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """The shared stack, up and as it should be; a test that failed on it leaves no trouble to the next."""
+    if not _shared.settled:
+        _shared.write()
+        _shared.up()
+    yield _shared
+    if request.node.stash.get(_failed, False):
+        _shared.settled = False
+
+
+@pytest.fixture(scope="module")
+def second(copy: Copy, docker_client: DockerClient) -> Iterator[Stack]:
+    """Another development stack beside the shared one, of which there is nothing yet."""
+    other = Stack("e2e-second", SECOND, copy, docker_client)
+    other.settings["EVOLUTION"] = "simulator"
+    other.write()
+    yield other
+    end_processes(copy)
+    other.remove()
+
+
+@pytest.fixture(scope="module")
+def production(copy: Copy, docker_client: DockerClient) -> Iterator[Stack]:
+    """The production stack, of which there is nothing yet, not even settings. It has the project name of these tests, not its own."""
+    stack = Stack("prod", PRODUCTION, copy, docker_client)
+    stack.settings |= {"EVOLUTION": "simulator", "PROJECT_NAME": PRODUCTION}
+    yield stack
+    stack.remove()

@@ -1,0 +1,64 @@
+"""Passwords and keys that change while there is data, and services that can't reconnect."""
+
+import asyncpg
+import httpx
+import pytest
+from minio.error import S3Error
+
+from tests.e2e.data import Clients, Data, assert_events_are_published
+from tests.e2e.environment import Stack
+
+_NEW = {
+    "POSTGRES_PASSWORD": "aNewPasswordOfTheApplication",
+    "RABBITMQ_DEFAULT_PASS": "aNewPasswordOfRabbitmq",
+    "REDIS_PASSWORD": "aNewPasswordOfRedis",
+    "MINIO_ROOT_PASSWORD": "aNewPasswordOfMinio",
+    "AUTHENTICATION_API_KEY": "aNewKeyOfEvolution",
+    "EVOLUTION_API_KEY": "aNewKeyOfEvolution",
+}
+_USERS = {"db", "rabbitmq", "redis", "minio", "evolution-api", "app"}
+"""Who has or uses one of these; nobody else may be restarted."""
+
+
+def test_changed_passwords_and_keys_take_effect_at_once_keep_the_data_and_restart_just_their_users(stack: Stack) -> None:
+    old = Clients(stack, stack.credentials())
+    data = Data()
+    data.write(old)
+    before = stack.identities()
+
+    stack.settings |= _NEW  # for all tests that follow: nothing depends on which they are
+    stack.write()
+    stack.up()
+
+    after = stack.identities()
+    assert {service for service in after if after[service] != before[service]} == _USERS
+    new = Clients(stack, old.credentials | _NEW)
+    assert stack.credentials() == new.credentials, "the stack's outputs have other credentials"
+    data.assert_kept(new)
+    stack.assert_works()
+    assert_events_are_published(new)
+    _assert_refused(old)
+
+
+def _assert_refused(clients: Clients) -> None:
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        clients.sql("POSTGRES", "SELECT 1")
+    assert clients.rabbitmq("GET", "/whoami").status_code == httpx.codes.UNAUTHORIZED, "RabbitMQ still takes the old password"
+    said = clients.redis("PING")
+    assert "WRONGPASS" in said or "NOAUTH" in said, f"Redis still takes the old password: {said}"
+    with pytest.raises(S3Error, match="SignatureDoesNotMatch"):
+        clients.minio().list_buckets()
+    answer = clients.evolution("GET", "/instance/fetchInstances")
+    assert answer.status_code == httpx.codes.UNAUTHORIZED, f"Evolution API still takes the old key: {answer.text}"
+
+
+def test_evolution_is_restarted_after_a_rabbitmq_that_was_restarted_and_announces_events_again(stack: Stack) -> None:
+    before = stack.identities()
+    stack.client.api.restart(stack.container("rabbitmq").id, timeout=30)
+    ran = stack.up()
+    after = stack.identities()
+    assert after["evolution-api"][1] > after["rabbitmq"][1] > before["rabbitmq"][1], f"it was not restarted after RabbitMQ:\n{ran.told}"
+    assert {service for service in after if after[service] != before[service]} == {"rabbitmq", "evolution-api"}
+    assert "evolution-api is restarted: rabbitmq started after it" in ran.output, f"the output does not say why:\n{ran.told}"
+    assert_events_are_published(Clients(stack, stack.credentials()))
+    stack.assert_works()

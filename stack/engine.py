@@ -1,6 +1,9 @@
 """What the program asks of the Docker engine beside the provider: states, probes, logs, ports. It makes nothing."""
 
+import select
 import socket
+import struct
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,9 +13,11 @@ import docker
 import requests
 from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
+from docker.utils.socket import read
 
 from stack.naming import COMPOSE_PROJECT, COMPOSE_SERVICE
 
+_FRAME_HEADER = struct.Struct(">BxxxL")
 _TIMEOUT = 30
 """Seconds without an answer after which a call to the engine has failed; longer than any probe's own time."""
 
@@ -99,21 +104,24 @@ class Engine:
         found = self._client.containers.list(all=True, filters={"label": f"{COMPOSE_PROJECT}={project}"}, ignore_removed=True)
         return sorted((_state(container.attrs) for container in found), key=lambda state: state.name)
 
-    def probe(self, container_id: str, test: tuple[str, ...]) -> ProbeResult:
+    def probe(self, container_id: str, test: tuple[str, ...], seconds: float) -> ProbeResult:
         """Run a probe in the container once, with the variables of Docker's own health check.
 
-        A container that can't run it (it just ended, say) fails the probe; its state tells why.
+        A container that can't run it (it just ended, say) fails the probe; its state tells why. So does one that gives no answer within
+        `seconds`: a service that hangs must not hold the gate for ever.
         """
         command = list(test[1:]) if test[0] == "CMD" else ["/bin/sh", "-c", test[1]]
         try:
             run = self._client.api.exec_create(container_id, command)
-            output = self._client.api.exec_start(run["Id"])
+            output = _read_all(self._client.api.exec_start(run["Id"], socket=True), seconds)
+            if output is None:
+                return ProbeResult(exit_code=-1, output=f"no answer within {seconds:g} s")
             code = self._client.api.exec_inspect(run["Id"])["ExitCode"]
         except APIError as error:
             return ProbeResult(exit_code=-1, output=str(error.explanation or error))
         except requests.RequestException:
             return ProbeResult(exit_code=-1, output=f"no answer within {_TIMEOUT} s")
-        return ProbeResult(exit_code=-1 if code is None else code, output=output.decode(errors="replace").strip())
+        return ProbeResult(exit_code=-1 if code is None else code, output=output)
 
     def logs(self, container_id: str, lines: int) -> list[str]:
         """The last lines that the container logged."""
@@ -163,6 +171,31 @@ class Engine:
                 look = f"`ss -ltnp 'sport = :{port}'` shows which"
                 problems.append(f"{setting}: port {port} is held by another program ({look}): end it, or give {setting} another port.")
         return problems
+
+
+def _read_all(stream: Any, seconds: float) -> str | None:  # noqa: ANN401 - whatever the transport has for a socket
+    """What a program in a container wrote until it ended; None when it did not end in time. The SDK itself would wait without a limit."""
+    limit = time.monotonic() + seconds
+    received = b""
+    try:
+        while (left := limit - time.monotonic()) > 0:
+            if select.select([stream], [], [], left)[0]:
+                part = read(stream)
+                if not part:
+                    return _plain(received).decode(errors="replace").strip()
+                received += part
+        return None
+    finally:
+        stream.close()
+
+
+def _plain(frames: bytes) -> bytes:
+    """Both streams of a program, as they came: the engine puts each piece behind its stream's number and its length."""
+    text = b""
+    while len(frames) >= _FRAME_HEADER.size:
+        end = _FRAME_HEADER.size + _FRAME_HEADER.unpack_from(frames)[1]
+        text, frames = text + frames[_FRAME_HEADER.size : end], frames[end:]
+    return text
 
 
 def _state(attributes: Mapping[str, Any]) -> ContainerState:

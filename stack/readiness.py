@@ -98,12 +98,12 @@ class Gate:
 
     async def _try(self, container_id: str, state: ContainerState) -> ProbeResult:
         if self.probe.precondition:
-            cheap = await asyncio.to_thread(self.engine.probe, container_id, ("CMD", *self.probe.precondition))
+            cheap = await asyncio.to_thread(self.engine.probe, container_id, ("CMD", *self.probe.precondition), self.probe.timeout)
             # One that ran before this `up` was probed by the `up` that started it; until the engine's own verdict the cheap check will do.
             probed_before = state.health == "starting" and state.started is not None and state.started < self.engine.connected
             if cheap.exit_code not in {0, *_CANNOT_RUN} or (cheap.exit_code == 0 and probed_before):
                 return cheap
-        return await asyncio.to_thread(self.engine.probe, container_id, self.probe.test)
+        return await asyncio.to_thread(self.engine.probe, container_id, self.probe.test, self.probe.timeout)
 
     async def _report(self, container_id: str, cause: str, last: ProbeResult | None) -> str:
         state = await self._state(container_id)

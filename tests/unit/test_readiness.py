@@ -37,7 +37,7 @@ class FakeEngine:
     def states(self, _project: str) -> list[ContainerState]:
         return [self.seen[0], ContainerState(name="whatsapp-dev-redis-1", service="redis", status="exited", exit_code=1)]
 
-    def probe(self, _container_id: str, test: tuple[str, ...]) -> ProbeResult:
+    def probe(self, _container_id: str, test: tuple[str, ...], _seconds: float) -> ProbeResult:
         self.done.append(f"probe {test[-1]}")
         return ProbeResult(self.results.pop(0) if len(self.results) > 1 else self.results[0], "said the probe")
 

@@ -1,6 +1,7 @@
 # The commands, for people. Each is one line: what it does is in ops/.
 STACK ?= dev
-ops := python3 ops/bootstrap.py
+# Its own Python where it is there: one found through a version manager takes longer to start than all else together.
+ops := $(or $(wildcard .venv/bin/python),python3) ops/bootstrap.py
 stack = --stack $(STACK)
 service = $(if $(SERVICE),--service $(SERVICE))
 

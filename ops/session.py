@@ -34,8 +34,8 @@ class Session:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment for the CLI."""
-        return {**os.environ, **self.variables}
+        """The environment for the CLI and its plugins: programs of seconds, which gain a fifth of their time by collecting no garbage."""
+        return {"GOGC": "off", "GOMEMLIMIT": "1GiB", **os.environ, **self.variables}
 
     @property
     def state(self) -> Path:

@@ -11,8 +11,7 @@ from pathlib import Path
 from pydantic.fields import FieldInfo
 
 from stack.reference_pt import DESCRIPTIONS, SECTIONS_IN_PORTUGUESE
-from stack.settings import APP_VARIABLE_PREFIX, is_secret
-from stack.settings_table import SECTIONS
+from stack.settings import APP_VARIABLE_PREFIX, SECTIONS, is_secret
 
 _BEGIN, _END = "<!-- settings -->", "<!-- /settings -->"
 _HEAD = f"""\

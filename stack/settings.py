@@ -12,9 +12,27 @@ from pathlib import Path
 from typing import Any
 
 from dotenv.parser import parse_stream
-from pydantic import SecretStr, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
-from stack.settings_table import Environment, EvolutionKind, ImageSource, Publication, SettingsTable
+from stack.settings_table import (
+    AppSettings,
+    AudioConverterSettings,
+    DbSettings,
+    Environment,
+    EvolutionDbSettings,
+    EvolutionKind,
+    EvolutionSettings,
+    ImageSource,
+    MinioSettings,
+    PgadminSettings,
+    PrivacySettings,
+    Publication,
+    RabbitmqEventSettings,
+    RabbitmqSettings,
+    RedisSettings,
+    StackSettings,
+    WebhookEventSettings,
+)
 
 MACHINE_FILE = Path(".state/machine.env")
 """Where the set-up writes what it found out about the machine (`IMAGES=local`), below the project."""
@@ -58,7 +76,21 @@ class Given:
     origin: str
 
 
-class Settings(SettingsTable):
+class Settings(
+    StackSettings,
+    AppSettings,
+    DbSettings,
+    EvolutionSettings,
+    PrivacySettings,
+    EvolutionDbSettings,
+    RedisSettings,
+    RabbitmqSettings,
+    MinioSettings,
+    AudioConverterSettings,
+    PgadminSettings,
+    RabbitmqEventSettings,
+    WebhookEventSettings,
+):
     """All settings of one stack. Frozen; every value was checked.
 
     Attributes:
@@ -105,7 +137,10 @@ class Settings(SettingsTable):
         return ports
 
 
-NAMES = frozenset(field.upper() for field in SettingsTable.model_fields)
+SECTIONS: tuple[type[BaseModel], ...] = Settings.__bases__
+"""The sections of the table, in the order in which people read them; a section's docstring is its title."""
+
+NAMES = frozenset(field.upper() for section in SECTIONS for field in section.model_fields)
 """The names of all settings."""
 
 

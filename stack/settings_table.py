@@ -263,25 +263,3 @@ class WebhookEventSettings(_WebhookEvents):
     def webhook_events(self) -> dict[Event, bool]:
         """Whether each event is announced by the global webhook."""
         return {event: getattr(self, f"webhook_events_{event.lower()}") for event in Event}
-
-
-class SettingsTable(
-    StackSettings,
-    AppSettings,
-    DbSettings,
-    EvolutionSettings,
-    PrivacySettings,
-    EvolutionDbSettings,
-    RedisSettings,
-    RabbitmqSettings,
-    MinioSettings,
-    AudioConverterSettings,
-    PgadminSettings,
-    RabbitmqEventSettings,
-    WebhookEventSettings,
-):
-    """All sections in one: the fields that a stack's settings have."""
-
-
-SECTIONS: tuple[type[_Section], ...] = SettingsTable.__bases__
-"""The sections, in the order in which people read them; a section's docstring is its title."""

@@ -61,6 +61,7 @@ def _variables(project: Path, cli: pulumi_cli.Cli) -> dict[str, str]:
         "PULUMI_SKIP_UPDATE_CHECK": "1",
         # A copy of the whole state at every `up`, never pruned; the last one before (`.json.bak`) is kept all the same.
         "PULUMI_DISABLE_CHECKPOINT_BACKUPS": "1",
+        "PULUMI_PARALLEL_DIFF": "1",  # a container's takes the provider 0.1 s
     }
     if cli.home is not None:
         variables |= {"PULUMI_HOME": str(cli.home), "PULUMI_IGNORE_AMBIENT_PLUGINS": "1"}

@@ -9,8 +9,7 @@ from dotenv import dotenv_values
 
 from stack.reference import env_example, table
 from stack.reference_pt import DESCRIPTIONS, SECTIONS_IN_PORTUGUESE
-from stack.settings import NAMES, load
-from stack.settings_table import SECTIONS
+from stack.settings import NAMES, SECTIONS, load
 
 PROJECT = Path(__file__).resolve().parents[2]
 EXAMPLE = (PROJECT / ".env.example").read_text(encoding="utf-8")

@@ -68,7 +68,8 @@ def _remove_from_engine(client: DockerClient) -> None:
 
 
 @pytest.fixture(scope="session")
-def _shared(copy: Copy, docker_client: DockerClient) -> Stack:
+def shared(copy: Copy, docker_client: DockerClient) -> Stack:
+    """The stack that most tests use, in whatever state it is: before its first `up` there is none of it on the engine."""
     stack = Stack("e2e", PROJECT, copy, docker_client)
     stack.settings["EVOLUTION"] = "simulator"  # a machine that has the real one would wait for it to ask WhatsApp for codes
     stack.write()
@@ -76,20 +77,12 @@ def _shared(copy: Copy, docker_client: DockerClient) -> Stack:
 
 
 @pytest.fixture
-def unmade(_shared: Stack) -> Stack:
-    """The shared stack, in whatever state it is: before its first `up` there is none of it on the engine."""
-    return _shared
-
-
-@pytest.fixture
-def stack(_shared: Stack, request: pytest.FixtureRequest) -> Iterator[Stack]:
+def stack(shared: Stack, request: pytest.FixtureRequest) -> Iterator[Stack]:
     """The shared stack, up and as it should be; a test that failed on it leaves no trouble to the next."""
-    if not _shared.settled:
-        _shared.write()
-        _shared.up()
-    yield _shared
+    shared.settle()
+    yield shared
     if request.node.stash.get(_failed, False):
-        _shared.settled = False
+        shared.settled = False
 
 
 @pytest.fixture(scope="module")

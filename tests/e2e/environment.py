@@ -74,6 +74,12 @@ class Stack:
         """Begin a target of the Makefile on this stack."""
         return self.copy.start(["make", target, f"STACK={self.name}"])
 
+    def settle(self) -> None:
+        """Bring it up with its usual settings, unless it is so already."""
+        if not self.settled:
+            self.write()
+            self.up()
+
     def up(self) -> Ran:
         """Run `make up`, which must succeed."""
         ran = self.make("up")

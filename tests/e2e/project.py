@@ -19,6 +19,9 @@ SOURCE = Path(__file__).resolve().parents[2]
 PATIENCE = 300
 """Seconds after which a command hangs for certain. What a command may take is each test's own business."""
 
+SECONDS_TO_FAIL = 20
+"""The most that a failing `up` may take once its cause can be known. It takes 4 on a quiet machine."""
+
 _OTHERS = ("PULUMI_", "MAKE", "MFLAGS", "STACK", "YES", "SERVICE", "ARGS", "CMD", "COMPOSE_")
 """Variables of the surrounding shell, or of the `make` that runs these tests, that would decide for the commands under test."""
 
@@ -36,6 +39,14 @@ class Ran:
     def told(self) -> str:
         """Everything that there is to know about it, for a failing assertion."""
         return f"$ {self.command}\n{self.output}\n[exit code {self.code} after {self.seconds:.1f} s]\n"
+
+    def assert_tells(self, *parts: str) -> None:
+        for part in parts:
+            assert part in self.output, f"the output does not say '{part}':\n{self.told}"
+
+    def assert_soon(self, beside: float = 0) -> None:
+        """It failed within seconds of what can't be known earlier, `beside`."""
+        assert self.seconds - beside < SECONDS_TO_FAIL, f"it took {self.seconds:.1f} s to fail:\n{self.told}"
 
 
 @dataclass

@@ -31,30 +31,30 @@ print(json.dumps(found))
 
 
 def test_a_preview_of_a_stack_that_is_not_there_lists_what_would_be_made_and_only_reads_from_the_engine(
-    unmade: Stack, tmp_path: Path
+    shared: Stack, tmp_path: Path
 ) -> None:
     if not os.environ.get("DOCKER_HOST", "unix://").startswith("unix://"):
         pytest.skip("what a command asks of the engine is seen on a Unix socket only")
-    before = unmade.picture()
+    before = shared.picture()
     with watched_engine(tmp_path, os.environ.get("DOCKER_HOST")) as (host, requests):
-        shown = unmade.copy.run("make", "preview", f"STACK={unmade.name}", DOCKER_HOST=host)
+        shown = shared.copy.run("make", "preview", f"STACK={shared.name}", DOCKER_HOST=host)
     assert shown.code == 0, shown.told
     for service in EIGHT:
-        assert f"{unmade.project}-{service}-1" in shown.output, f"{service} is not in it:\n{shown.told}"
+        assert f"{shared.project}-{service}-1" in shown.output, f"{service} is not in it:\n{shown.told}"
     assert requests, "the command did not come by the watched socket, so this saw nothing"
     assert [each for each in requests if each[0] not in READING] == [], f"the preview wrote to the engine:\n{shown.told}"
-    assert unmade.picture() == before, "something of the stack is on the engine after a preview"
+    assert shared.picture() == before, "something of the stack is on the engine after a preview"
 
 
-def test_one_command_brings_up_all_eight_services_and_says_which_are_ready_and_where(unmade: Stack) -> None:
-    ran = unmade.up()
+def test_one_command_brings_up_all_eight_services_and_says_which_are_ready_and_where(shared: Stack) -> None:
+    ran = shared.up()
     for service in EIGHT:
         assert f"{service} is ready" in ran.output or f"{service:<28} ready" in ran.output, (
             f"{service} is not said to be ready:\n{ran.told}"
         )
     for setting in ("APP_PORT", "EVOLUTION_PORT", "RABBITMQ_UI_PORT", "MINIO_CONSOLE_PORT"):
-        assert f"http://localhost:{unmade.settings[setting]}" in ran.output, f"the address of {setting} is not shown:\n{ran.told}"
-    unmade.assert_works()
+        assert f"http://localhost:{shared.settings[setting]}" in ran.output, f"the address of {setting} is not shown:\n{ran.told}"
+    shared.assert_works()
 
 
 def test_the_application_says_through_its_published_port_that_it_reaches_its_database_and_evolution(stack: Stack) -> None:

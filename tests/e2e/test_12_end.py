@@ -20,6 +20,6 @@ def test_a_wipe_removes_containers_network_and_volumes_of_its_stack(stack: Stack
     assert (left.containers, left.networks, left.volumes) == ({}, {}, frozenset()), f"something is left:\n{wiped.told}"
 
 
-def test_the_working_tree_is_clean_under_git_after_all_of_it(unmade: Stack) -> None:
-    status = unmade.copy.git_status()
-    assert status == "", f"git shows changes:\n{status}{unmade.copy.run('git', 'diff').output}"
+def test_the_working_tree_is_clean_under_git_after_all_of_it(shared: Stack) -> None:
+    status = shared.copy.git_status()
+    assert status == "", f"git shows changes:\n{status}{shared.copy.run('git', 'diff').output}"

@@ -1,4 +1,4 @@
-"""Runs that were stopped or killed halfway, and a second stack beside the first, which is where the first of them happens."""
+"""Runs that were stopped or killed halfway."""
 
 import os
 import signal
@@ -7,8 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.e2e.data import Clients
-from tests.e2e.environment import EIGHT, Stack
+from tests.e2e.environment import Stack
 from tests.e2e.project import Running
 
 _SECONDS_TO_STOP = 15
@@ -46,27 +45,6 @@ def test_a_first_up_that_was_killed_and_one_that_was_stopped_are_followed_by_one
 
     second.up()
     second.assert_works()
-
-
-def test_two_stacks_live_side_by_side_each_with_its_own_containers_network_volumes_ports_and_passwords(stack: Stack, second: Stack) -> None:
-    first = stack.picture()
-    second.up()
-    other = second.picture()
-    assert stack.picture() == first, "an `up` of one stack changed the other"
-    for mine, theirs in (
-        (first.containers.keys(), other.containers.keys()),
-        (first.networks.keys(), other.networks.keys()),
-        (first.volumes, other.volumes),
-    ):
-        assert len(mine) == len(theirs)
-        assert not set(mine) & set(theirs), "a name serves both"
-    stack.assert_works()
-    second.assert_works()
-    one, two = stack.credentials(), second.credentials()
-    assert all(one[name] != two[name] for name in one), "the stacks have a password in common"
-    assert Clients(second, two).evolution("GET", "/instance/fetchInstances").is_success
-    assert not Clients(second, one).evolution("GET", "/instance/fetchInstances").is_success, "one stack takes the other's key"
-    assert {each.service for each in second.containers()} == set(EIGHT)
 
 
 @pytest.mark.parametrize(

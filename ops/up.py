@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from ops.engine import SeenContainer
     from ops.session import Session
 
+_GENERATED_SECRETS = "**random:index/randomPassword:RandomPassword::**"
+"""The URNs of the stack's generated passwords and keys."""
+
 _PORT_IN_URL = re.compile(r"^https?://[^/]*:(\d+)")
 
 
@@ -116,7 +119,9 @@ def _take_down(session: Session, client: DockerClient, keeps_volumes: bool) -> s
     if known.resources:
         # What is gone already, and creations that never ended, would fail the run unless the state hears of it first.
         refresh = ["--refresh"] if plan.refresh or plan.clear_pending else []
-        run_told(session, ["destroy", "--exclude-protected", *refresh], Progress(keeps_volumes=keeps_volumes))
+        # Whoever noted a generated password finds it valid after the next `up`.
+        kept = ["--exclude", _GENERATED_SECRETS] if keeps_volumes else []
+        run_told(session, ["destroy", "--exclude-protected", *kept, *refresh], Progress(keeps_volumes=keeps_volumes))
     return project
 
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RELEASE = "bookworm"
-_DEFAULT_MIRROR = "http://deb.debian.org/debian"
-_DEFAULT_SECURITY = "http://deb.debian.org/debian-security"
 _OTHER_RELEASES = frozenset({"bullseye", "trixie", "forky", "sid", "testing", "stable", "oldstable", "unstable"})
 
 
@@ -52,13 +50,27 @@ def install(what: str, packages: list[str], otherwise: str) -> None:
     run(what, command, f"see apt's message, or {otherwise}", env=environment)
 
 
-def mirrors(apt: Path) -> tuple[str, str]:
-    """The Debian mirror and the security mirror that this machine itself uses, from its apt directory; else Debian's own."""
+def mirrors(what: str, apt: Path) -> tuple[str, str]:
+    """The Debian mirror and the security mirror that this machine itself uses, from its apt directory.
+
+    Args:
+        what: what they are for, in the words of a failure.
+        apt: the directory, `/etc/apt`.
+
+    Raises:
+        SetupError: it names no mirror of Debian.
+    """
     found = [source for source in sources(apt) if "main" in source.components and source.url.startswith(("http://", "https://"))]
-    mirror = next((source.url for source in found if source.suite == RELEASE), None)
-    if mirror is None:  # another release of Debian: the same mirror has this one too
-        mirror = next((source.url for source in found if source.suite in _OTHER_RELEASES), _DEFAULT_MIRROR)
-    security = next((source.url for source in found if source.suite == f"{RELEASE}-security"), _DEFAULT_SECURITY)
+    # A mirror that has another release of Debian has this one too.
+    mirror = next((source.url for source in found if source.suite == RELEASE), None) or next(
+        (source.url for source in found if source.suite in _OTHER_RELEASES), None
+    )
+    if mirror is None:
+        raise SetupError(
+            what, f"no Debian mirror is among apt's sources ({apt})", "add one there, or use images from a registry (IMAGES=registry)"
+        )
+    beside = f"{mirror.rstrip('/')}-security"  # where mirrors have it
+    security = next((source.url for source in found if source.suite == f"{RELEASE}-security"), beside)
     return mirror.rstrip("/"), security.rstrip("/")
 
 

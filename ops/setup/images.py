@@ -95,7 +95,7 @@ def _ensure_base(recipe: Path, engine: Engine) -> None:
             return
         if not Path("/usr/sbin/debootstrap").exists():
             debian.install(what, ["debootstrap", "debian-archive-keyring"], "install debootstrap yourself")
-        mirror, security = debian.mirrors(Path("/etc/apt"))
+        mirror, security = debian.mirrors(what, Path("/etc/apt"))
         say(f"images: making {BASE} from {mirror} (about half a minute)")
         places.require_space(what, directory, 1.0)
         with places.scratch(directory) as work:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ops.setup import debian
+from ops.setup.errors import SetupError
 
 PARAGRAPHS = """\
 # comment
@@ -35,26 +36,26 @@ def apt(folder: Path, **files: str) -> Path:
         ({"debian_sources": PARAGRAPHS}, ("http://mirror.example/debian", "http://mirror.example/debian-security")),
         (
             {"main": "deb-src http://s.example bookworm main\ndeb [arch=amd64 signed-by=/k] https://m.example/debian bookworm main # mine"},
-            ("https://m.example/debian", "http://deb.debian.org/debian-security"),
+            ("https://m.example/debian", "https://m.example/debian-security"),
         ),
-        (
-            {"debian_sources": "Enabled: no\n" + PARAGRAPHS.split("\n\n", maxsplit=1)[0]},
-            ("http://deb.debian.org/debian", "http://deb.debian.org/debian-security"),
-        ),
-        (
-            {"node_list": "deb http://node.example nodistro main\n"},
-            ("http://deb.debian.org/debian", "http://deb.debian.org/debian-security"),
-        ),
-        (
-            {"main": "deb http://ubuntu.example/ubuntu jammy main\n"},
-            ("http://deb.debian.org/debian", "http://deb.debian.org/debian-security"),
-        ),
-        ({"main": "deb http://new.example/debian trixie main\n"}, ("http://new.example/debian", "http://deb.debian.org/debian-security")),
-        ({"main": "deb cdrom:[Debian] bookworm main\n"}, ("http://deb.debian.org/debian", "http://deb.debian.org/debian-security")),
+        ({"main": "deb http://new.example/debian trixie main\n"}, ("http://new.example/debian", "http://new.example/debian-security")),
     ],
-    ids=["paragraphs", "one line", "disabled", "somebody's packages", "ubuntu", "a newer debian", "a disc"],
+    ids=["paragraphs", "one line", "a newer debian"],
 )
-def test_the_mirror_is_the_one_of_this_machine_when_that_has_the_release(
-    tmp_path: Path, files: dict[str, str], expected: tuple[str, str]
-) -> None:
-    assert debian.mirrors(apt(tmp_path, **files)) == expected
+def test_the_mirror_is_the_one_of_this_machine(tmp_path: Path, files: dict[str, str], expected: tuple[str, str]) -> None:
+    assert debian.mirrors("an image", apt(tmp_path, **files)) == expected
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"debian_sources": "Enabled: no\n" + PARAGRAPHS.split("\n\n", maxsplit=1)[0]},
+        {"node_list": "deb http://node.example nodistro main\n"},
+        {"main": "deb http://ubuntu.example/ubuntu jammy main\n"},
+        {"main": "deb cdrom:[Debian] bookworm main\n"},
+    ],
+    ids=["disabled", "somebody's packages", "ubuntu", "a disc"],
+)
+def test_a_machine_without_a_debian_mirror_is_told_what_to_do(tmp_path: Path, files: dict[str, str]) -> None:
+    with pytest.raises(SetupError, match=r"no Debian mirror is among apt's sources(.|\n)*IMAGES=registry"):
+        debian.mirrors("an image", apt(tmp_path, **files))

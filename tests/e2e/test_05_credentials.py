@@ -32,6 +32,7 @@ def test_changed_passwords_and_keys_take_effect_at_once_keep_the_data_and_restar
 
     after = stack.identities()
     assert {service for service in after if after[service] != before[service]} == _USERS
+    assert after["evolution-api"][1] > after["rabbitmq"][1], "evolution-api was started before the new RabbitMQ"
     new = Clients(stack, old.credentials | _NEW)
     assert stack.credentials() == new.credentials, "the stack's outputs have other credentials"
     data.assert_kept(new)

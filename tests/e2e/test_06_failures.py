@@ -29,7 +29,7 @@ def test_wrong_settings_are_all_named_at_once_and_nothing_is_changed(stack: Stac
 
 
 def test_a_key_that_evolution_refuses_makes_up_fail_and_is_named_by_the_application(stack: Stack) -> None:
-    with stack.with_settings(EVOLUTION_API_KEY="aKeyThatIsNotTheRightOne"):
+    with stack.with_settings(AUTHENTICATION_API_KEY="theRightKey", EVOLUTION_API_KEY="aKeyThatIsNotTheRightOne"):
         failed = stack.fails()
         answer = stack.readiness()
     failed.assert_tells("app is running, but its credentials are refused", "EVOLUTION_API_KEY", "AUTHENTICATION_API_KEY", "log lines:")
@@ -60,3 +60,14 @@ def test_a_port_that_somebody_holds_is_refused_by_the_name_of_its_setting_before
         assert stack.picture() == before
     stack.up()
     assert stack.picture() == before, "nothing had been changed, so nothing was to be mended"
+
+
+def test_a_port_that_somebody_took_from_a_stopped_service_is_named_and_the_service_comes_back_when_it_is_free(stack: Stack) -> None:
+    stack.client.api.stop(stack.container("app").id, timeout=2)
+    port = int(stack.settings["APP_PORT"])
+    with listener(port):
+        failed = stack.fails()
+        failed.assert_tells("APP_PORT", f"port {port} is held by another program")
+        failed.assert_soon()
+    stack.up()
+    stack.assert_works()

@@ -22,14 +22,6 @@ def _stats(stack: Stack) -> dict[str, dict[str, Any]]:
         return dict(zip((each.service for each in found), answers, strict=True))
 
 
-def test_the_engine_itself_calls_all_eight_healthy(stack: Stack) -> None:
-    limit = time.monotonic() + _SECONDS_TO_A_VERDICT
-    while (verdicts := {each.service: each.health for each in stack.containers()}) != dict.fromkeys(EIGHT, "healthy"):
-        assert "unhealthy" not in verdicts.values(), verdicts
-        assert time.monotonic() < limit, f"no verdict after {_SECONDS_TO_A_VERDICT} s: {verdicts}"
-        time.sleep(0.5)
-
-
 def test_the_idle_environment_stays_below_its_memory_and_cpu(stack: Stack) -> None:
     samples = [_cpu_percent(stack) for _ in range(_SAMPLES)]
     memory = {service: memory_mib(stats) for service, stats in _stats(stack).items()}
@@ -46,3 +38,11 @@ def _cpu_percent(stack: Stack) -> dict[str, float]:
     time.sleep(_SAMPLE_SECONDS)
     after, seconds = _stats(stack), time.monotonic() - begun
     return {service: 100 * (cpu_seconds(after[service]) - cpu_seconds(before[service])) / seconds for service in after}
+
+
+def test_the_engine_itself_calls_all_eight_healthy(stack: Stack) -> None:
+    limit = time.monotonic() + _SECONDS_TO_A_VERDICT
+    while (verdicts := {each.service: each.health for each in stack.containers()}) != dict.fromkeys(EIGHT, "healthy"):
+        assert "unhealthy" not in verdicts.values(), verdicts
+        assert time.monotonic() < limit, f"no verdict after {_SECONDS_TO_A_VERDICT} s: {verdicts}"
+        time.sleep(0.5)

@@ -8,8 +8,9 @@ from tests.e2e.environment import Stack
 
 
 def test_down_removes_everything_but_the_data_and_up_finds_it_as_it_was(stack: Stack) -> None:
+    clients = Clients(stack, stack.credentials())
     data = Data()
-    data.write(Clients(stack, stack.credentials()))
+    data.write(clients)
     before = stack.picture()
 
     stack.settled = False
@@ -22,7 +23,8 @@ def test_down_removes_everything_but_the_data_and_up_finds_it_as_it_was(stack: S
 
     stack.up()
     stack.assert_works()
-    data.assert_kept(Clients(stack, stack.credentials()))  # asked for again: Pulumi generates new passwords after a destroy
+    assert stack.credentials() == clients.credentials, "passwords that were generated are others after down and up"
+    data.assert_kept(clients)
 
 
 def test_when_pulumis_state_is_lost_up_takes_over_the_data_with_new_passwords(stack: Stack) -> None:

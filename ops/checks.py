@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ops.console import say
 from ops.errors import OperatorError
-from ops.session import FOLDER
+from ops.session import FOLDER, open_session
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,9 @@ GROUPS = {
     "test": (_RULES, _FORMAT, _TYPES, _UNIT, _APP, _E2E),
 }
 
+_NEEDS_NO_MACHINE = frozenset({_RULES, _FORMAT, _TYPES, _UNIT})
+"""The steps that need neither Docker nor Pulumi."""
+
 
 def run(group: str, extra: tuple[str, ...]) -> None:
     """Run the steps of a group until one fails.
@@ -47,6 +50,8 @@ def run(group: str, extra: tuple[str, ...]) -> None:
     Raises:
         OperatorError: a step failed; it is named.
     """
+    if not _NEEDS_NO_MACHINE.issuperset(GROUPS[group]):
+        open_session("dev")  # here, where it can be watched: on a fresh machine it takes minutes
     for step in GROUPS[group]:
         say(f"== {step.name}", "cyan")
         begun = time.monotonic()

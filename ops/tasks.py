@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 REPLICAS = "APP_REPLICAS"
 
-_REQUIREMENTS = ("tests", ".", "src", "simulator")
+_REQUIREMENTS = ("tests", ".", "src", "simulator", "images/audio-converter")
 """Folders with a requirements.in. The first holds everything, and pins the others."""
 
 

@@ -18,6 +18,7 @@ from threading import Thread
 from typing import Any
 
 import httpx
+import imageio_ffmpeg
 import pytest
 
 PROJECT = Path(__file__).parents[2] / "images" / "audio-converter"
@@ -127,8 +128,7 @@ def program(folder: Path, body: str) -> Path:
 @pytest.fixture(scope="session")
 def ffmpeg() -> Path:
     """The real ffmpeg: the one of the image."""
-    package = pytest.importorskip("imageio_ffmpeg", reason="imageio-ffmpeg brings the real ffmpeg: add it to tests/requirements.in")
-    return Path(package.get_ffmpeg_exe())
+    return Path(imageio_ffmpeg.get_ffmpeg_exe())
 
 
 @pytest.fixture(scope="session")

@@ -42,6 +42,8 @@ def main(arguments: list[str]) -> NoReturn:
     except KeyboardInterrupt:
         sys.exit("environment: interrupted; the same command goes on from here")
     os.chdir(PROJECT)
+    # Compiling this project anew at every command would cost a tenth of a second; what is kept is ignored by git.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     python = str(environment / "bin" / "python")
     os.execv(python, [python, "-m", "ops", *arguments])  # noqa: S606  becomes the command, with the user's own arguments
 

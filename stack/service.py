@@ -69,7 +69,8 @@ class Service(pulumi.ComponentResource):
             self._label(number),
             name=naming.container(spec.name, number),
             image=spec.image,
-            hostname=spec.name,
+            # A container finds its own hostname in /etc/hosts: named like the service, a replica would find no other by that name.
+            hostname=spec.name if spec.replicas == 1 else f"{spec.name}-{number}",
             command=list(spec.command) or None,
             entrypoints=list(spec.entrypoint) or None,
             user=spec.user,

@@ -33,6 +33,7 @@ def prepare(project: Path, stack: str) -> PulumiEnvironment:
     """
     project = project.resolve()
     places.ensure_state(project)
+    stack_state.drop_broken_side_files(project)
     passphrase = stack_state.passphrase_variables(project, stack, os.environ)  # first: what only the user can mend
     images.decide_source(project)
     with measured("Pulumi"):
@@ -57,7 +58,8 @@ def _variables(project: Path, cli: pulumi_cli.Cli) -> dict[str, str]:
     rest = [part for part in os.get_exec_path() if part not in in_front]
     variables = {
         "PATH": os.pathsep.join(in_front + rest),
-        "PULUMI_BACKEND_URL": f"file://{places.state(project)}",
+        # Without the side files (.attrs): a killed run can leave one empty, and then the state itself can't be read any more.
+        "PULUMI_BACKEND_URL": f"file://{places.state(project)}?metadata=skip",
         "PULUMI_SKIP_UPDATE_CHECK": "1",
         # A copy of the whole state at every `up`, never pruned; the last one before (`.json.bak`) is kept all the same.
         "PULUMI_DISABLE_CHECKPOINT_BACKUPS": "1",

@@ -82,6 +82,13 @@ def configuration_of(project: Path, stack: str) -> dict[str, str]:
     return {key.removeprefix(prefix): str(value) for key, value in values.items() if key.startswith(prefix) and not isinstance(value, dict)}
 
 
+def drop_broken_side_files(project: Path) -> None:
+    """Remove the empty `.attrs` files that a killed run of bare `pulumi` can leave: with one, the state beside it is not read."""
+    for file in (places.state(project) / ".pulumi" / "stacks" / PROJECT_NAME).glob("*.attrs"):
+        if file.stat().st_size == 0:
+            file.unlink(missing_ok=True)
+
+
 def restore_salt(project: Path, stack: str) -> None:
     """Put the salt of the stack's state back into its settings file, when git or a hand has taken it out.
 

@@ -22,11 +22,12 @@ def test_three_replicas_share_one_name_inside_and_take_the_ports_upwards_outside
         assert [each.name for each in apps] == [f"{stack.project}-app-{number}" for number in (1, 2, 3)]
         for offset in range(3):
             assert stack.readiness(offset).status_code == httpx.codes.OK, f"replica {offset + 1} is not ready at its own host port"
-        code, output = stack.inside("evolution-api", "python", "-c", _ADDRESSES)
-        assert code == 0, output
-        addresses, alive = json.loads(output)
-        assert len(addresses) == 3, f"the name does not lead to all three: {addresses}"
-        assert alive == [200, 200, 200]
+        for asked in ("evolution-api", "app"):
+            code, output = stack.inside(asked, "python", "-c", _ADDRESSES)
+            assert code == 0, output
+            addresses, alive = json.loads(output)
+            assert len(addresses) == 3, f"the name does not lead to all three from {asked}: {addresses}"
+            assert alive == [200, 200, 200]
     stack.up()
     stack.assert_works()
     after = stack.identities()

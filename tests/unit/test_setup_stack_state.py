@@ -147,3 +147,12 @@ def test_a_stack_that_never_had_secrets_gets_no_salt(project: Path, checkpoint: 
     put_state(project, checkpoint)
     stack_state.restore_salt(project, "prod")
     assert (project / "Pulumi.prod.yaml").read_text() == PRODUCTION
+
+
+def test_an_empty_side_file_of_a_killed_run_is_removed_and_a_whole_one_is_left(tmp_path: Path) -> None:
+    folder = tmp_path / ".state" / ".pulumi" / "stacks" / "whatsapp"
+    folder.mkdir(parents=True)
+    (folder / "dev.json.attrs").touch()
+    (folder / "prod.json.attrs").write_text("{}")
+    stack_state.drop_broken_side_files(tmp_path)
+    assert [file.name for file in folder.iterdir()] == ["prod.json.attrs"]

@@ -213,6 +213,7 @@ def test_three_replicas_share_one_name_and_take_ports_upwards(recorded: Callable
     assert [each.inputs["name"] for each in apps] == ["whatsapp-dev-app-1", "whatsapp-dev-app-2", "whatsapp-dev-app-3"]
     assert [each.ports[8000] for each in apps] == [8100, 8101, 8102]
     assert all("app" in each.inputs["networksAdvanced"][0]["aliases"] for each in apps)
+    assert [each.inputs["hostname"] for each in apps] == ["app-1", "app-2", "app-3"], "as `app`, each would find only itself by that name"
     assert [each.name for each in apps] == ["app", "app-2", "app-3"], "the first one is the same resource as before, or its name conflicts"
 
 

@@ -29,7 +29,7 @@ audio_converter = AudioConverter(context)
 evolution_api = EvolutionApi(context, evolution_postgres, redis, rabbitmq, minio, audio_converter)
 
 db = Db(context)
-app = App(context, db, evolution_api)
+app = App(context, db, rabbitmq, evolution_api)
 
 services = [app, db, evolution_api, evolution_postgres, redis, rabbitmq, minio, audio_converter]
 if context.credentials.pgadmin_password is not None:

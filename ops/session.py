@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ops.errors import OperatorError
+from stack.naming import settings_file_name
 
 if TYPE_CHECKING:
     from ops.checkpoint import Checkpoint
@@ -81,7 +82,7 @@ def project_name(folder: Path, stack: str, checkpoint: Checkpoint) -> str:
 
 
 def settings_file(folder: Path, stack: str) -> Path:
-    """The file of settings that the stack names: `.env` for dev, `.env.<stack>` for others, unless its configuration says otherwise."""
+    """The file of settings that the stack names."""
     from ops.setup.stack_state import configuration_of  # noqa: PLC0415
 
-    return folder / (configuration_of(folder, stack).get("ENV_FILE") or (".env" if stack == "dev" else f".env.{stack}"))
+    return folder / settings_file_name(stack, configuration_of(folder, stack))

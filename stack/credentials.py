@@ -7,6 +7,7 @@ import pulumi_random as random
 from pydantic import SecretStr
 
 from stack.settings import Settings
+from stack.settings_table import Environment
 
 _GENERATED_LENGTH = 32
 """Characters from [A-Za-z0-9], so that a generated secret goes into a URL, a file and a shell as it is: 190 bits."""
@@ -18,6 +19,8 @@ class Credentials(pulumi.ComponentResource):
     Attributes:
         authentication_api_key: what Evolution API accepts.
         evolution_api_key: what the application sends. The two keys are one unless both are given.
+        app_api_key: what callers of the application send; None where it is open to whoever reaches its port.
+        webhook_secret: what a call of the application's webhook carries.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -33,6 +36,9 @@ class Credentials(pulumi.ComponentResource):
         accepted, sent = settings.authentication_api_key, settings.evolution_api_key
         self.authentication_api_key = self._secret("authentication_api_key", accepted or sent)
         self.evolution_api_key = pulumi.Output.secret(sent.get_secret_value()) if sent else self.authentication_api_key
+        keyed = settings.app_api_key is not None or settings.environment is Environment.PRODUCTION
+        self.app_api_key = self._secret("app_api_key") if keyed else None
+        self.webhook_secret = self._secret("webhook_secret")
         self.register_outputs({})
 
     def _secret(self, name: str, given: SecretStr | None = None) -> pulumi.Output[str]:

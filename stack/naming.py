@@ -4,6 +4,7 @@ So `docker compose -p whatsapp-dev ps|logs|exec|stop|start` and every dashboard 
 Which labels its client needs was tried: project, service, oneoff, config-hash with any value; container-number for `exec --index`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from stack.vocabulary import ServiceName, VolumeName
@@ -15,6 +16,11 @@ COMPOSE_PROJECT = "com.docker.compose.project"
 COMPOSE_SERVICE = "com.docker.compose.service"
 RESTARTS_WITH = "whatsapp.restarts-with"
 """Prefix of the labels that hold the container id of a dependency to which a service can't reconnect."""
+
+
+def settings_file_name(stack: str, configuration: Mapping[str, str]) -> str:
+    """The file with a stack's settings: `.env` for dev, `.env.<stack>` for others, unless its configuration names one (ENV_FILE)."""
+    return configuration.get("ENV_FILE") or (".env" if stack == "dev" else f".env.{stack}")
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,10 @@ def export(context: Context, services: Sequence[Service]) -> None:
         "AUTHENTICATION_API_KEY": credentials.authentication_api_key,
         "EVOLUTION_API_KEY": credentials.evolution_api_key,
         "AUDIO_CONVERTER_API_KEY": credentials.audio_converter_key,
+        "WEBHOOK_SECRET": credentials.webhook_secret,
     }
+    if credentials.app_api_key is not None:
+        secrets["APP_API_KEY"] = credentials.app_api_key
     if credentials.pgadmin_password is not None:
         secrets["PGADMIN_DEFAULT_PASSWORD"] = credentials.pgadmin_password
     pulumi.export("credentials", pulumi.Output.secret(secrets))

@@ -14,6 +14,7 @@ SECTIONS_IN_PORTUGUESE: dict[str, str] = {
     "MinIO": "MinIO",
     "Audio converter": "Conversor de áudio",
     "pgAdmin": "pgAdmin",
+    "Backups": "Backups",
     "Events through RabbitMQ": "Eventos pelo RabbitMQ",
     "Events by webhook": "Eventos por webhook",
 }
@@ -24,6 +25,10 @@ _CPUS = "Limite de CPU, em núcleos"
 _PASSWORD = "Senha desse usuário"  # noqa: S105 - a description
 
 _WRITTEN: dict[str, str] = {
+    "BACKUP_DIR": "Pasta dos backups: absoluta, ou abaixo da pasta do projeto",
+    "BACKUP_KEEP": "Número de backups mantidos por stack; 0 mantém todos",
+    "BACKUP_KEEP_DAYS": "Dias durante os quais um backup é mantido; 0 mantém sem limite de idade",
+    "BACKUP_KEY": "Frase-chave com que os backups são criptografados; sem ela ficam legíveis; depois de usada, não há restauração sem ela",
     "ENVIRONMENT": "`development` ou `production`",
     "ENV_FILE": "Arquivo de configurações (`.env` para dev, `.env.<stack>` para os outros); só na configuração do stack",
     "PROJECT_NAME": "Nome do projeto Compose; use o nome de um projeto existente para adotar os volumes dele",
@@ -40,6 +45,11 @@ _WRITTEN: dict[str, str] = {
     "APP_MEMORY_MB": "Limite de memória de cada contêiner da aplicação, em MiB",
     "APP_CPUS": "Limite de CPU de cada contêiner da aplicação, em núcleos",
     "EVOLUTION_API_KEY": "Chave que a aplicação envia à Evolution API",
+    "APP_API_KEY": "Chave que os clientes da aplicação enviam; sem ela, o desenvolvimento fica aberto e a produção gera uma",
+    "WEBHOOK_SECRET": "Segredo que uma chamada ao webhook da aplicação precisa trazer",
+    "APP_EVENTS_VIA": "Como as novas instâncias anunciam eventos à aplicação: `rabbitmq`, ou também `webhook`",
+    "APP_OUTBOX_CONCURRENCY": "Mensagens que um contêiner da aplicação envia ao mesmo tempo",
+    "APP_OUTBOX_GIVE_UP_HOURS": "Horas após as quais uma mensagem que não pode ser enviada é dada como falha",
     "POSTGRES_USER": "Usuário do banco da aplicação",
     "POSTGRES_PASSWORD": _PASSWORD,
     "POSTGRES_DB": "Nome do banco da aplicação",

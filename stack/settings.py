@@ -14,9 +14,11 @@ from typing import Any
 from dotenv.parser import parse_stream
 from pydantic import BaseModel, SecretStr, ValidationError
 
+from stack.naming import settings_file_name
 from stack.settings_table import (
     AppSettings,
     AudioConverterSettings,
+    BackupSettings,
     DbSettings,
     Environment,
     EvolutionDbSettings,
@@ -48,6 +50,7 @@ _MADE_HERE = {
     "DATABASE_CONNECTION_URI": "EVOLUTION_POSTGRES_USER, EVOLUTION_POSTGRES_PASSWORD and EVOLUTION_POSTGRES_DB",
     "DATABASE_URL": "POSTGRES_USER, POSTGRES_PASSWORD and POSTGRES_DB",
     "RABBITMQ_URI": "RABBITMQ_DEFAULT_USER and RABBITMQ_DEFAULT_PASS",
+    "RABBITMQ_URL": "RABBITMQ_DEFAULT_USER and RABBITMQ_DEFAULT_PASS",
     "S3_ACCESS_KEY": "MINIO_ROOT_USER",
     "S3_SECRET_KEY": "MINIO_ROOT_PASSWORD",
     "SERVER_URL": "EVOLUTION_SERVER_URL",
@@ -88,6 +91,7 @@ class Settings(
     MinioSettings,
     AudioConverterSettings,
     PgadminSettings,
+    BackupSettings,
     RabbitmqEventSettings,
     WebhookEventSettings,
 ):
@@ -155,7 +159,7 @@ def load(project: Path, stack: str, configuration: Mapping[str, str]) -> Setting
     Raises:
         SettingsError: something is wrong; all problems are named at once.
     """
-    env_file = configuration.get("ENV_FILE") or (".env" if stack == "dev" else f".env.{stack}")
+    env_file = settings_file_name(stack, configuration)
     problems: list[str] = []
     configured = {name: Given(value, f"Pulumi.{stack}.yaml") for name, value in configuration.items()}
     layers = [_read_env(project, str(MACHINE_FILE), problems), configured, _read_env(project, env_file, problems)]

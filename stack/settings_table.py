@@ -51,6 +51,13 @@ class Publication(StrEnum):
     PUBLIC = "public"
 
 
+class EventTransport(StrEnum):
+    """How Evolution API tells the application what happens."""
+
+    RABBITMQ = "rabbitmq"
+    WEBHOOK = "webhook"
+
+
 class EvolutionKind(StrEnum):
     """What runs as evolution-api: the real API, or its simulator, which needs no phone."""
 
@@ -94,6 +101,19 @@ class AppSettings(_Section):
     app_memory_mb: MemoryMiB = setting(512, "Memory limit of each application container, MiB")
     app_cpus: Cpus = setting(2.0, "CPU limit of each application container, cores")
     evolution_api_key: Secret | None = setting(None, "Key that the application sends to Evolution API", "exampleKey0123456789exampleKey012")
+    app_api_key: Secret | None = setting(
+        None,
+        "Key that callers of the application send; without it development is open, and production generates one",
+        "exampleKey0123456789exampleKey012",
+    )
+    webhook_secret: Secret | None = setting(
+        None, "Secret that a call of the application's webhook has to carry", "exampleSecret0123456789exampleSe"
+    )
+    app_events_via: EventTransport = setting(
+        EventTransport.RABBITMQ, "How new instances announce events to the application: `rabbitmq`, or `webhook` as well"
+    )
+    app_outbox_concurrency: int = Field(default=16, ge=1, le=256, description="Messages that one application container sends at a time")
+    app_outbox_give_up_hours: int = Field(default=24, ge=1, le=720, description="Hours after which a message that can't be sent has failed")
 
 
 class DbSettings(_Section):
@@ -223,6 +243,19 @@ class PgadminSettings(_Section):
     pgadmin_image: ImageReference = setting("dpage/pgadmin4:latest", "Image of pgAdmin")
     pgadmin_memory_mb: MemoryMiB = setting(512, "Memory limit, MiB")
     pgadmin_cpus: Cpus = setting(1.0, "CPU limit, cores")
+
+
+class BackupSettings(_Section):
+    """Backups."""
+
+    backup_dir: str = setting("backups", "Folder of the backups: absolute, or below the project's folder")
+    backup_keep: int = Field(default=7, ge=0, le=10_000, description="Backups that are kept of a stack; 0 keeps all")
+    backup_keep_days: int = Field(default=0, ge=0, le=36_500, description="Days for which a backup is kept; 0 keeps it whatever its age")
+    backup_key: Secret | None = setting(
+        None,
+        "Passphrase with which backups are encrypted; without it they are readable, and once used no restore works without it",
+        "examplePassphrase0123456789example",
+    )
 
 
 def _switches(prefix: str, transport: str) -> dict[str, Any]:

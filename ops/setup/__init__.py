@@ -13,6 +13,7 @@ from pathlib import Path
 from ops.setup import engine, images, places, pulumi_cli, stack_state
 from ops.setup.durations import measured
 from ops.setup.errors import SetupError
+from stack.naming import settings_file_name
 
 __all__ = ["PulumiEnvironment", "SetupError", "prepare"]
 
@@ -41,7 +42,7 @@ def prepare(project: Path, stack: str) -> PulumiEnvironment:
     with measured("Docker engine"):
         docker = engine.ensure(os.environ)
     configuration = stack_state.configuration_of(project, stack)
-    env_file = configuration.get("ENV_FILE") or (".env" if stack == "dev" else f".env.{stack}")
+    env_file = settings_file_name(stack, configuration)
     if images.source_of(project, env_file, configuration.get("IMAGES")) == "local":
         with measured("foundations of the local images"):
             images.ensure_foundations(project, docker)

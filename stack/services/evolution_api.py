@@ -46,7 +46,7 @@ class EvolutionApi(Service):
             "AUTHENTICATION_API_KEY": credentials.authentication_api_key,
             "DATABASE_CONNECTION_URI": pulumi.Output.concat(database.url, "?schema=public"),
             "CACHE_REDIS_URI": pulumi.Output.concat(redis.url, f"/{_REDIS_DATABASE}"),
-            "RABBITMQ_URI": pulumi.Output.concat(rabbitmq.amqp_url, f"/%2F?frameMax={_FRAME_MAX}"),
+            "RABBITMQ_URI": pulumi.Output.concat(rabbitmq.amqp_url, f"?frameMax={_FRAME_MAX}"),
             "S3_ENDPOINT": minio.hostname,
             "S3_SECRET_KEY": credentials.minio_password,
             "API_AUDIO_CONVERTER": audio_converter.url,

@@ -15,13 +15,13 @@ class Rabbitmq(Service):
     """RabbitMQ with its management page.
 
     Attributes:
-        amqp_url: `amqp://user:password@rabbitmq:5672`, without a virtual host, once it is ready.
+        amqp_url: `amqp://user:password@rabbitmq:5672/%2F`, the virtual host "/", once it is ready.
     """
 
     def __init__(self, context: Context) -> None:
         super().__init__(spec(context), context.host)
         user, password = context.settings.rabbitmq_default_user, context.credentials.rabbitmq_password
-        self.amqp_url = self.endpoint(login_url("amqp", user, password, f"{ServiceName.RABBITMQ}:{AMQP_PORT}"))
+        self.amqp_url = self.endpoint(login_url("amqp", user, password, f"{ServiceName.RABBITMQ}:{AMQP_PORT}/%2F"))
 
 
 def spec(context: Context) -> ServiceSpec:

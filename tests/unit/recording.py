@@ -79,7 +79,7 @@ class Recording:
         return [each for each in self.resources if each.type == f"docker:index/{type_[0].lower()}{type_[1:]}:{type_}"]
 
     def container(self, name: str) -> Resource:
-        found = [each for each in self.of_type("Container") if each.inputs["name"] == f"whatsapp-dev-{name}-1"]
+        found = [each for each in self.of_type("Container") if each.inputs["name"] .endswith(f"-{name}-1")]
         assert found, f"no container {name}; there are {[each.inputs['name'] for each in self.of_type('Container')]}"
         return found[0]
 

@@ -125,6 +125,22 @@ def test_the_app_talks_to_db_and_evolution_with_the_one_generated_key(dev: Recor
     assert app.files["/run/secrets/evolution_api_key"] == "generated-authentication-api-key"
 
 
+def test_the_app_hears_events_through_the_exchange_that_evolution_publishes_to(recorded: Callable[..., Recording]) -> None:
+    stack = recorded(env="RABBITMQ_EXCHANGE_NAME=another\n")
+    app, evolution = stack.container("app"), stack.container("evolution-api")
+    assert app.files["/run/secrets/rabbitmq_url"] == "amqp://whatsapp:generated-rabbitmq-default-pass@rabbitmq:5672/%2F"
+    assert app.environment["RABBITMQ_EXCHANGE"] == evolution.environment["RABBITMQ_EXCHANGE_NAME"] == "another"
+
+
+def test_callers_need_a_key_in_production_and_in_development_only_when_one_is_set(
+    dev: Recording, prod: Recording, recorded: Callable[..., Recording]
+) -> None:
+    path = "/run/secrets/app_api_key"
+    assert path not in dev.container("app").files
+    assert prod.container("app").files[path] == "generated-app-api-key"
+    assert recorded(env="APP_API_KEY=mine\n").container("app").files[path] == "mine"
+
+
 def test_keys_that_are_both_given_stay_two(recorded: Callable[..., Recording]) -> None:
     stack = recorded(env="AUTHENTICATION_API_KEY=accepted\nEVOLUTION_API_KEY=sent\n")
     assert stack.container("evolution-api").environment["AUTHENTICATION_API_KEY"] == "accepted"
@@ -272,7 +288,9 @@ def test_the_simulator_is_to_be_had_with_images_from_a_registry(recorded: Callab
         ("redis-password", {"redis", "evolution-api"}),
         ("minio-root-password", {"minio", "evolution-api"}),
         ("audio-converter-api-key", {"audio-converter", "evolution-api"}),
+        ("rabbitmq-default-pass", {"evolution-api", "app"}),  # RabbitMQ itself is told the hash
         ("authentication-api-key", {"evolution-api", "app"}),
+        ("webhook-secret", {"app"}),
     ],
 )
 def test_a_secret_reaches_exactly_the_containers_that_use_it(dev: Recording, secret: str, users: set[str]) -> None:
@@ -282,7 +300,7 @@ def test_a_secret_reaches_exactly_the_containers_that_use_it(dev: Recording, sec
 @pytest.mark.parametrize(
     ("line", "changed"),
     [
-        ("RABBITMQ_DEFAULT_PASS=another", {"rabbitmq", "evolution-api"}),
+        ("RABBITMQ_DEFAULT_PASS=another", {"rabbitmq", "evolution-api", "app"}),
         ("CONFIG_SESSION_PHONE_VERSION=2.3000.1", {"evolution-api"}),
         ("DATABASE_SAVE_DATA_CONTACTS=false", {"evolution-api"}),
         ("POSTGRES_MEMORY_MB=777", {"db"}),

@@ -3,10 +3,11 @@
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, Self, get_args
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BeforeValidator, HttpUrl, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
@@ -31,6 +32,13 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
+class EventsVia(StrEnum):
+    """The way on which Evolution API's events come to the application."""
+
+    RABBITMQ = "rabbitmq"
+    WEBHOOK = "webhook"
+
+
 def _database_url(value: SecretStr) -> SecretStr:
     """Refuse what can't be an address of a Postgres database, without repeating it: it holds a password."""
     form = "postgresql://<user>:<password>@<host>:<port>/<database>, the user and the password percent-encoded"
@@ -40,6 +48,19 @@ def _database_url(value: SecretStr) -> SecretStr:
         raise ValueError(f"not a URL of the form {form}") from None
     if url.drivername != "postgresql" or not (url.username and url.host and url.database) or url.query:
         raise ValueError(f"not of the form {form}, with nothing after it")
+    return value
+
+
+def _rabbitmq_url(value: SecretStr) -> SecretStr:
+    """Refuse what can't be an address of RabbitMQ, without repeating it: it holds a password."""
+    form = "amqp://<user>:<password>@<host>:<port>/<vhost>, all percent-encoded; the vhost / is written %2F"
+    try:
+        url = urlsplit(value.get_secret_value())
+        known = url.scheme in {"amqp", "amqps"} and url.username and url.password and url.hostname and url.port != 0
+    except ValueError:
+        known = False
+    if not known:
+        raise ValueError(f"not a URL of the form {form}")
     return value
 
 
@@ -65,6 +86,13 @@ def _lower(value: Any) -> Any:  # noqa: ANN401  # whatever the source gave
     return value.lower() if isinstance(value, str) else value
 
 
+def _absent_if_empty(value: Any) -> Any:  # noqa: ANN401  # whatever the source gave
+    return None if value == "" else value
+
+
+OptionalKey = Annotated[Annotated[SecretStr, AfterValidator(_header_value)] | None, BeforeValidator(_absent_if_empty)]
+
+
 class Settings(BaseSettings):
     """What the application is told from outside.
 
@@ -79,6 +107,26 @@ class Settings(BaseSettings):
     evolution_api_url: HttpUrl = HttpUrl("http://evolution-api:8080")
     evolution_api_key: Annotated[SecretStr, AfterValidator(_header_value)]
     database_url: Annotated[SecretStr, AfterValidator(_database_url)]
+    app_api_key: OptionalKey = None
+    """What callers of /messages and /instances show as a bearer token; absent: open to whoever reaches the port."""
+    events_via: Annotated[EventsVia, BeforeValidator(_lower)] = EventsVia.RABBITMQ
+    rabbitmq_url: Annotated[Annotated[SecretStr, AfterValidator(_rabbitmq_url)] | None, BeforeValidator(_absent_if_empty)] = None
+    """Absent: no events are consumed from RabbitMQ."""
+    rabbitmq_exchange: Annotated[str, Field(min_length=1, max_length=255)] = "evolution"
+    webhook_url: HttpUrl = HttpUrl("http://app:8000/webhooks/evolution")
+    """Where Evolution API reaches this application."""
+    webhook_secret: OptionalKey = None
+    """What Evolution API shows in X-Webhook-Secret; absent: every webhook is refused."""
+    outbox_concurrency: Annotated[int, Field(ge=1, le=256)] = 16
+    """How many messages one replica sends at the same time."""
+    outbox_give_up_hours: Annotated[float, Field(gt=0, le=8760)] = 24.0
+    """How long a message that can't be sent is tried again."""
+
+    @model_validator(mode="after")
+    def _webhooks_have_a_secret(self) -> Self:
+        if self.events_via is EventsVia.WEBHOOK and self.webhook_secret is None:
+            raise ValueError("EVENTS_VIA=webhook needs WEBHOOK_SECRET")
+        return self
 
 
 class SettingsError(Exception):
@@ -94,7 +142,7 @@ def load_settings(secrets_dir: Path = SECRETS_DIR) -> Settings:
     try:
         return Settings(_secrets_dir=secrets_dir if secrets_dir.is_dir() else None)
     except ValidationError as error:
-        problems = [_describe(str(problem["loc"][0]), problem["type"], problem["msg"], secrets_dir) for problem in error.errors()]
+        problems = [_describe(problem["loc"], problem["type"], problem["msg"], secrets_dir) for problem in error.errors()]
     raise SettingsError("\n".join(["The application can't start with these settings:", *sorted(problems)]))
 
 
@@ -112,9 +160,16 @@ def exit_with(message: str) -> NoReturn:
     sys.exit(1)
 
 
-def _describe(field: str, kind: str, message: str, secrets_dir: Path) -> str:
-    sources = f"the variable {field.upper()}"
-    if Settings.model_fields[field].is_required():
-        sources = f"the file {secrets_dir / field} or {sources}"
+def _describe(location: tuple[int | str, ...], kind: str, message: str, secrets_dir: Path) -> str:
     what = "missing" if kind == "missing" else message.removeprefix("Value error, ")
+    if not location:  # a rule between several settings
+        return f"  {what}. Each comes from the file {secrets_dir}/<its name in lower case> or the variable."
+    field = str(location[0])
+    sources = f"the variable {field.upper()}"
+    if _is_secret(Settings.model_fields[field].annotation):
+        sources = f"the file {secrets_dir / field} or {sources}"
     return f"  {field.upper()}: {what}. It comes from {sources}."
+
+
+def _is_secret(annotation: Any) -> bool:  # noqa: ANN401  # a type, or what typing makes of several
+    return annotation is SecretStr or any(_is_secret(part) for part in get_args(annotation))

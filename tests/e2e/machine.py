@@ -16,6 +16,7 @@ from docker.errors import APIError, NotFound
 
 from ops.setup.engine import DEFAULT_HOST
 from stack.naming import COMPOSE_PROJECT, COMPOSE_SERVICE
+from stack.vocabulary import ServiceName
 
 _REQUEST_LINE = re.compile(rb"\b(GET|HEAD|POST|PUT|PATCH|DELETE) (/\S*) HTTP/1\.1\r\n")
 READING = frozenset({"GET", "HEAD"})
@@ -103,7 +104,7 @@ def picture(client: DockerClient, project: str) -> Picture:
         containers={each.name: each.identity for each in containers(client, project)},
         networks=networks(client, project),
         volumes=volumes(client, project),
-        images=frozenset(tag for tag in tags if tag.startswith(f"{project}-")),
+        images=frozenset(tag for tag in tags if tag.startswith(f"{project}-{ServiceName.APP}:")),
     )
 
 

@@ -58,7 +58,13 @@ class Service(pulumi.ComponentResource):
         self.register_outputs({"containers": [container.name for container in self.containers]})
 
     def endpoint(self, value: pulumi.Input[str]) -> pulumi.Output[str]:
-        """`value`, once the service is ready: whoever uses it waits."""
+        """`value`, once the service is ready: whoever uses it waits.
+
+        In a preview there is nothing to wait for. There the id of a container that will be replaced is unknown, and tied to it every
+        endpoint would be too: the preview would replace all who use the service, where the `up` replaces none of them.
+        """
+        if pulumi.runtime.is_dry_run():
+            return pulumi.Output.from_input(value)
         return pulumi.Output.all(value, self.container_id).apply(lambda pair: str(pair[0]))
 
     def _container(self, number: int) -> docker.Container:

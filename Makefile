@@ -6,7 +6,7 @@ stack = --stack $(STACK)
 service = $(if $(SERVICE),--service $(SERVICE))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview down destroy wipe env ps logs exec psql restart rebuild scale smoke \
+.PHONY: help setup up preview rotate down destroy wipe env ps logs exec psql restart rebuild scale smoke \
         test lint test-unit test-app test-e2e bench lock
 
 help:  ## List the targets
@@ -15,6 +15,9 @@ help:  ## List the targets
 
 up:  ## Bring the environment up, or to what .env says now; repair what is away
 	@$(ops) up $(stack)
+
+rotate:  ## New values for the generated secrets of one service [SERVICE=db], or of all, after a question (none with YES=1)
+	@$(ops) rotate $(stack) $(service)
 
 down:  ## Take it down; the data stays
 	@$(ops) down $(stack)

@@ -74,6 +74,16 @@ def preview(stack: str) -> None:
 
 @commands.command()
 @_stack
+@_service
+def rotate(stack: str, service: str) -> None:
+    """Replace the generated secrets of a service, or of all, and restart those who use them."""
+    from ops.rotate import rotate
+
+    rotate(stack, service, agreed=os.environ.get("YES") == "1")
+
+
+@commands.command()
+@_stack
 def env(stack: str) -> None:
     """Print the exports that make bare `pulumi` work: eval "$(make -s env)"."""
     from ops.session import open_session

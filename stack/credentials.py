@@ -1,5 +1,6 @@
 """The secrets of a stack: given in its settings, else generated and kept, encrypted, in its state."""
 
+from typing import Final
 from urllib.parse import quote
 
 import pulumi
@@ -8,9 +9,29 @@ from pydantic import SecretStr
 
 from stack.settings import Settings
 from stack.settings_table import Environment
+from stack.vocabulary import ServiceName
 
 _GENERATED_LENGTH = 32
 """Characters from [A-Za-z0-9], so that a generated secret goes into a URL, a file and a shell as it is: 190 bits."""
+
+ACCEPTED_BY: Final = {
+    "postgres_password": ServiceName.DB,
+    "evolution_postgres_password": ServiceName.EVOLUTION_POSTGRES,
+    "redis_password": ServiceName.REDIS,
+    "rabbitmq_default_pass": ServiceName.RABBITMQ,
+    "minio_root_password": ServiceName.MINIO,
+    "audio_converter_api_key": ServiceName.AUDIO_CONVERTER,
+    "pgadmin_default_password": ServiceName.PGADMIN,
+    "authentication_api_key": ServiceName.EVOLUTION_API,
+    "app_api_key": ServiceName.APP,
+    "webhook_secret": ServiceName.APP,
+}
+"""Every secret that is generated when its setting is not given, and the service that asks for it."""
+
+
+def resource_name(secret: str) -> str:
+    """What a generated secret is called in Pulumi."""
+    return secret.replace("_", "-")
 
 
 class Credentials(pulumi.ComponentResource):
@@ -47,7 +68,7 @@ class Credentials(pulumi.ComponentResource):
             return pulumi.Output.secret(given.get_secret_value())
         options = pulumi.ResourceOptions(parent=self)
         return pulumi.Output.secret(
-            random.RandomPassword(name.replace("_", "-"), length=_GENERATED_LENGTH, special=False, opts=options).result
+            random.RandomPassword(resource_name(name), length=_GENERATED_LENGTH, special=False, opts=options).result
         )
 
 

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
+from typing import Any
 
 import asyncpg
 import docker
@@ -118,24 +119,82 @@ class FakeEvolution:
     accepted_key: str = KEY
     guarded: bool = True
     answers: dict[str, tuple[int, object]] = field(default_factory=dict)
+    """What a path is answered with in place of the usual."""
+    instances: dict[str, str] = field(default_factory=lambda: {"a1": "close"})
+    """The state of each instance."""
+    requests: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+    """Method, path and body of all that came."""
     hang: Event = field(default_factory=Event)
     """Set: requests are taken and never answered."""
     hanging: Event = field(default_factory=Event)
     """Becomes set when such a request was taken."""
     released: Event = field(default_factory=Event)
 
-    def answer(self, path: str, key: str | None) -> tuple[int, object]:
+    def answer(self, method: str, path: str, key: str | None, body: dict[str, Any]) -> tuple[int, object]:
+        self.requests.append((method, path, body))
         if path in self.answers:
             return self.answers[path]
         if path == "/":
             return 200, {"status": 200, "message": "Welcome to the Evolution API, it is working!", "version": "2.2.3"}
+        *_, call, name = path.split("/")
+        if refused := self._instance_guard(call, name, body):  # before the key is looked at, as Evolution does
+            return refused
         if self.guarded and key != self.accepted_key:
             return 401, {"status": 401, "error": "Unauthorized", "response": {"message": "Unauthorized"}}
         if path == "/verify-creds":
             return 200, {"status": 200, "message": "Credentials are valid"}
         if path == "/instance/fetchInstances":
-            return 200, [{"name": "a1", "connectionStatus": "close", "token": "a-token"}]
-        return 404, {"status": 404, "error": "Not Found", "response": {"message": [f"Cannot GET {path}"]}}
+            return 200, [self._summary(each) for each in self.instances]
+        if path == "/instance/create":
+            return self._create(body["instanceName"])
+        if name in self.instances:
+            return self._instance_call(call, name)
+        return 404, error("Not Found", f"Cannot {method} {path}")
+
+    def _instance_guard(self, call: str, name: str, body: dict[str, Any]) -> tuple[int, object] | None:
+        if name == "create" and body["instanceName"] in self.instances:
+            return 403, error("Forbidden", f'This name "{body["instanceName"]}" is already in use.')
+        if call in _INSTANCE_CALLS and name not in self.instances:
+            return 404, error("Not Found", f'The "{name}" instance does not exist')
+        return None
+
+    def _create(self, name: str) -> tuple[int, object]:
+        self.instances[name] = "close"
+        return 201, {"instance": {"instanceName": name, "instanceId": id_of(name), "status": "close"}, "hash": "A-TOKEN"}
+
+    def _summary(self, name: str) -> dict[str, object]:
+        owner = "5511988887777@s.whatsapp.net" if self.instances[name] == "open" else None
+        return {"id": id_of(name), "name": name, "connectionStatus": self.instances[name], "ownerJid": owner, "token": "a-token"}
+
+    def _instance_call(self, call: str, name: str) -> tuple[int, object]:
+        state = self.instances[name]
+        if call == "connectionState" or (call == "connect" and state == "open"):
+            return 200, {"instance": {"instanceName": name, "state": state}}
+        if call == "connect":
+            self.instances[name] = "connecting"
+            return 200, {"pairingCode": None, "code": "2@a,b,c,d", "base64": f"data:image/png;base64,{PNG}", "count": 1}
+        if call == "logout" and state == "close":
+            return 400, error("Bad Request", f'The "{name}" instance is not connected')
+        if call == "logout":
+            self.instances[name] = "close"
+        if call == "delete":
+            del self.instances[name]
+        return 200, {"status": "SUCCESS", "error": False, "response": {"message": "Done"}}
+
+
+_INSTANCE_CALLS = {"connectionState", "connect", "restart", "logout", "delete", "set", "sendText", "findMessages"}
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+"""A picture of one pixel."""
+
+
+def id_of(name: str) -> str:
+    """Evolution's id of the fake's instance of this name."""
+    return str(uuid.uuid5(uuid.NAMESPACE_DNS, name))
+
+
+def error(kind: str, message: object) -> dict[str, object]:
+    """An error's body as Evolution makes it."""
+    return {"status": 0, "error": kind, "response": {"message": [message]}}
 
 
 @pytest.fixture
@@ -146,11 +205,12 @@ def fake_evolution() -> Iterator[FakeEvolution]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
+            sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             if fake.hang.is_set():
                 fake.hanging.set()
                 fake.released.wait()
                 return
-            status, content = fake.answer(self.path, self.headers.get("apikey"))
+            status, content = fake.answer(self.command, self.path.partition("?")[0], self.headers.get("apikey"), json.loads(sent or "{}"))
             body = content.encode() if isinstance(content, str) else json.dumps(content).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
@@ -158,6 +218,9 @@ def fake_evolution() -> Iterator[FakeEvolution]:
             self.wfile.write(body)
 
         def do_POST(self) -> None:
+            self.do_GET()
+
+        def do_DELETE(self) -> None:
             self.do_GET()
 
         def log_message(self, *_: object) -> None:

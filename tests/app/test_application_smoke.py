@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from scripts.smoke import STEPS, smoke
-from src.evolution import EvolutionClient, EvolutionUnreachableError, UnexpectedAnswerError
+from src.evolution import EvolutionClient, EvolutionFailedError, EvolutionUnreachableError, UnexpectedAnswerError
 from src.settings import Settings
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ async def test_evolutions_nested_error_messages_are_told(make_settings: MakeSett
     fake_evolution.answers["/instance/fetchInstances"] = (500, nested)
     settings = make_settings()
     async with EvolutionClient(settings, settings.evolution_api_key) as evolution:
-        with pytest.raises(UnexpectedAnswerError, match="500: PrismaClient: the database is away"):
+        with pytest.raises(EvolutionFailedError, match="500: PrismaClient: the database is away"):
             await evolution.instances()
 
 

@@ -6,7 +6,7 @@ stack = --stack $(STACK)
 service = $(if $(SERVICE),--service $(SERVICE))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview rotate down destroy wipe env ps logs exec psql restart rebuild scale smoke \
+.PHONY: help setup up preview rotate down destroy wipe env ps logs exec psql restart rebuild scale smoke graph compose \
         test lint test-unit test-app test-e2e bench lock
 
 help:  ## List the targets
@@ -59,6 +59,12 @@ scale:  ## Run APP=3 app containers: writes APP_REPLICAS to .env, then up
 
 smoke:  ## Try the application from inside its container
 	@$(ops) smoke $(stack)
+
+graph:  ## Draw the topology: FORMAT=svg or mermaid, OUT=file
+	@$(ops) graph $(stack) $(if $(FORMAT),--format $(FORMAT)) $(if $(OUT),--out $(OUT))
+
+compose:  ## Write an equivalent compose file, in DIR or compose/STACK
+	@$(ops) compose $(stack) $(if $(DIR),--folder $(DIR))
 
 test:  ## Everything: lint, types, unit, application and end-to-end tests
 	@$(ops) test

@@ -11,6 +11,7 @@ import click
 
 from ops.console import complain, report
 from ops.errors import OperatorError, Stopped
+from ops.operations import compose, graph
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -204,6 +205,10 @@ _checks("test-unit", "Unit tests: no Docker, seconds.")
 _checks("test-app", "Tests of the application and the simulator.")
 _checks("test-e2e", "Tests on the real engine.")
 _checks("test", "Everything: lint, types, all tests.")
+
+
+commands.add_command(graph)
+commands.add_command(compose)
 
 
 def main(run: Callable[..., object] = commands) -> int:

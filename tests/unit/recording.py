@@ -79,7 +79,7 @@ class Recording:
         return [each for each in self.resources if each.type == f"docker:index/{type_[0].lower()}{type_[1:]}:{type_}"]
 
     def container(self, name: str) -> Resource:
-        found = [each for each in self.of_type("Container") if each.inputs["name"] .endswith(f"-{name}-1")]
+        found = [each for each in self.of_type("Container") if each.inputs["name"].endswith(f"-{name}-1")]
         assert found, f"no container {name}; there are {[each.inputs['name'] for each in self.of_type('Container')]}"
         return found[0]
 
@@ -93,6 +93,16 @@ class Recording:
         return {each.labels["com.docker.compose.service"]: names[each.inputs["image"]] for each in self.of_type("Container")}
 
 
+def prepare(folder: Path, stack: str = "dev", env: str | None = None) -> None:
+    """Make an empty folder one in which the program runs, with nothing of this machine's."""
+    shutil.copy(PROJECT / "__main__.py", folder)
+    for name in _READ_BY_THE_PROGRAM:
+        if not (folder / name).exists():
+            (folder / name).symlink_to(PROJECT / name)
+    if env is not None:
+        (folder / (".env" if stack == "dev" else f".env.{stack}")).write_text(env)
+
+
 def record(folder: Path, stack: str = "dev", env: str | None = None, configuration: dict[str, str] | None = None) -> Recording:
     """Run the program in a folder of its own, so that this machine's settings and state don't count.
 
@@ -102,12 +112,7 @@ def record(folder: Path, stack: str = "dev", env: str | None = None, configurati
         env: what the stack's settings file holds.
         configuration: the stack's configuration, by setting name.
     """
-    shutil.copy(PROJECT / "__main__.py", folder)
-    for name in _READ_BY_THE_PROGRAM:
-        if not (folder / name).exists():
-            (folder / name).symlink_to(PROJECT / name)
-    if env is not None:
-        (folder / (".env" if stack == "dev" else f".env.{stack}")).write_text(env)
+    prepare(folder, stack, env)
     asyncio.set_event_loop(asyncio.new_event_loop())  # the SDK takes the current one, which another test may have closed
     recorder = Recorder()
     pulumi.runtime.set_mocks(recorder, project="whatsapp", stack=stack, preview=False)

@@ -3,10 +3,11 @@ STACK ?= dev
 # Its own Python where it is there: one found through a version manager takes longer to start than all else together.
 ops := $(or $(wildcard .venv/bin/python),python3) ops/bootstrap.py
 stack = --stack $(STACK)
+json = $(if $(JSON),--json)
 service = $(if $(SERVICE),--service $(SERVICE))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview rotate down destroy wipe env ps logs exec psql restart rebuild scale smoke graph compose \
+.PHONY: help setup up preview rotate down destroy wipe env ps logs exec psql restart rebuild scale smoke graph compose status urls open \
         test lint test-unit test-app test-e2e bench lock
 
 help:  ## List the targets
@@ -38,6 +39,15 @@ env:  ## Print what bare pulumi needs: eval "$(make -s env)"
 
 ps:  ## List the containers
 	@$(ops) ps $(stack)
+
+status:  ## Watch the services: state, health, restarts, CPU, memory [ONCE=1, JSON=1]
+	@$(ops) status $(stack) $(if $(ONCE),--once) $(json)
+
+urls:  ## List the pages and interfaces
+	@$(ops) urls $(stack) $(json)
+
+open:  ## Open a page in the browser: PAGE=app, rabbitmq-ui, minio-console ...
+	@$(ops) open $(stack) $(if $(PAGE),--page $(PAGE))
 
 logs:  ## Follow the logs of all services, or of one [SERVICE=db]
 	@$(ops) logs $(stack) $(service)

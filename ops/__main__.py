@@ -11,7 +11,7 @@ import click
 
 from ops.console import complain, report
 from ops.errors import OperatorError, Stopped
-from ops.operations import compose, graph
+from ops.operations import OPERATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -207,8 +207,8 @@ _checks("test-e2e", "Tests on the real engine.")
 _checks("test", "Everything: lint, types, all tests.")
 
 
-commands.add_command(graph)
-commands.add_command(compose)
+for operation in OPERATIONS:
+    commands.add_command(operation)
 
 
 def main(run: Callable[..., object] = commands) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import click
@@ -32,3 +33,38 @@ def compose(stack: str, folder: Path | None) -> None:
     from ops.topology import compose
 
     compose(stack, folder)
+
+
+@click.command()
+@_stack
+@_json
+@click.option("--once", is_flag=True, help="Show the table once; on a terminal it goes on until Ctrl-C otherwise.")
+def status(stack: str, as_json: bool, once: bool) -> None:
+    """Show the services: state, health, restarts, CPU, memory. Exit code 1 when one is not well."""
+    from ops.status import status
+
+    sys.exit(status(stack, as_json, live=not once))
+
+
+@click.command()
+@_stack
+@_json
+def urls(stack: str, as_json: bool) -> None:
+    """List the pages and interfaces of the running stack."""
+    from ops.status import urls
+
+    urls(stack, as_json)
+
+
+@click.command(name="open")
+@_stack
+@click.option("--page", default="app", show_default=True, help="As `urls` names it.")
+def open_page(stack: str, page: str) -> None:
+    """Open a page in the browser."""
+    from ops.status import open_page
+
+    open_page(stack, page)
+
+
+OPERATIONS = (graph, compose, status, urls, open_page)
+"""All of them."""

@@ -12,6 +12,7 @@ import click
 # ruff: noqa: PLC0415
 
 _stack = click.option("--stack", default=lambda: os.environ.get("STACK", "dev"), help="The stack: dev, prod, or one of your own.")
+_json = click.option("--json", "as_json", is_flag=True, help="For scripts.")
 
 
 @click.command()

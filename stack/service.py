@@ -3,7 +3,9 @@
 The forms that the Docker provider needs are all here, each with its reason (tried on a real engine with pulumi-docker 5.2).
 """
 
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 import pulumi_docker as docker
@@ -80,12 +82,14 @@ class Service(pulumi.ComponentResource):
             command=list(spec.command) or None,
             entrypoints=list(spec.entrypoint) or None,
             user=spec.user,
-            envs=[_assignment(name, value) for name, value in sorted({"TZ": self._host.time_zone, **spec.environment}.items())],
+            envs=[_assignment(name, _apart(value)) for name, value in sorted({"TZ": self._host.time_zone, **spec.environment}.items())],
             labels=[docker.ContainerLabelArgs(label=label, value=value) for label, value in labels.items()],
             networks_advanced=self._networks(),
             mounts=self._mounts(),
             ports=self._ports(number),
-            uploads=[docker.ContainerUploadArgs(file=each.path, content=each.content, permissions=each.mode) for each in spec.files],
+            uploads=[
+                docker.ContainerUploadArgs(file=each.path, content=_apart(each.content), permissions=each.mode) for each in spec.files
+            ],
             healthcheck=_health_check(spec.probe),
             # must_run: a refresh that finds the container stopped starts it again.
             must_run=True,
@@ -101,7 +105,12 @@ class Service(pulumi.ComponentResource):
             destroy_grace_seconds=spec.stop_grace_seconds,
             stop_timeout=spec.stop_grace_seconds,
             # Names are fixed, so the old container has to go first. The provider says so only for the changes that it replaces by itself.
-            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True, replace_on_changes=_NOT_APPLIED_IN_PLACE),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                delete_before_replace=True,
+                replace_on_changes=_NOT_APPLIED_IN_PLACE,
+                depends_on=_containers_behind([*spec.environment.values(), *(each.content for each in spec.files)]),
+            ),
         )
 
     def _networks(self) -> list[docker.ContainerNetworksAdvancedArgs]:
@@ -142,6 +151,32 @@ class Service(pulumi.ComponentResource):
             return container_id
 
         return pulumi.Output.all(container.id, *self.spec.restarts_with.values()).apply(pass_gate)
+
+
+def _apart(value: pulumi.Input[str]) -> pulumi.Input[str]:
+    """The value, no longer tied to the containers that it waited for.
+
+    Before Pulumi replaces a container it removes those with a property that came from it, in case the property changes with it: a new
+    memory limit of a database would restart all who use it. No address depends on which container has it; `depends_on` keeps the order.
+    """
+    if not isinstance(value, pulumi.Output):
+        return value
+
+    async def others() -> set[pulumi.Resource]:
+        return {each for each in await value.resources() if not isinstance(each, docker.Container)}
+
+    future: Awaitable[Any] = value.future(with_unknowns=True)  # unknown is an answer too
+    return pulumi.Output(others(), future, value.is_known(), value.is_secret())
+
+
+def _containers_behind(values: Sequence[pulumi.Input[str]]) -> pulumi.Output[list[pulumi.Resource]]:
+    """The containers that values wait for."""
+
+    async def found() -> list[pulumi.Resource]:
+        behind = [await value.resources() for value in values if isinstance(value, pulumi.Output)]
+        return [each for each in set().union(*behind) if isinstance(each, docker.Container)]
+
+    return pulumi.Output.from_input(found())
 
 
 def _assignment(name: str, value: pulumi.Input[str]) -> pulumi.Input[str]:

@@ -1,5 +1,7 @@
 """`rabbitmq`: through which Evolution API announces events."""
 
+from pathlib import Path
+
 from stack.context import Context
 from stack.credentials import login_url
 from stack.service import Service
@@ -9,6 +11,10 @@ from stack.vocabulary import AMQP_PORT, RABBITMQ_UI_PORT, ServiceName, VolumeNam
 
 _RABBITMQ_USER_ID = "999:999"
 """`rabbitmq` in the official image. As root, without capabilities, its tools could not read the node's cookie."""
+
+_USERS_PATH = "/etc/rabbitmq/reconcile_users.erl"
+_USERS_DONE = "/tmp/users-reconciled"  # noqa: S108 - in the container
+"""What that file leaves when it is through."""
 
 
 class Rabbitmq(Service):
@@ -33,16 +39,19 @@ def spec(context: Context) -> ServiceSpec:
         name=ServiceName.RABBITMQ,
         image=context.images.of(ServiceName.RABBITMQ),
         user=_RABBITMQ_USER_ID,
+        # Split at blanks, and nothing else, by the image's start script.
+        environment={"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f'-eval file:eval("{_USERS_PATH}").'},
         files=(
             File(CONFIGURATION_PATH, configuration(settings.rabbitmq_memory_mb)),
             File(DEFINITIONS_PATH, imported),
+            File(_USERS_PATH, (Path(__file__).parent / "rabbitmq_users.erl").read_text()),
         ),
         volumes={"/var/lib/rabbitmq": VolumeName.RABBITMQ_DATA},
         ports=(Port(RABBITMQ_UI_PORT, settings.rabbitmq_ui_port),) if settings.publishes_everything else (),
         # The check starts an Erlang machine (0.7 s of CPU), so it is run only when the port is open, and at a calm interval.
         probe=Probe(
             ("CMD", "rabbitmq-diagnostics", "-q", "check_port_connectivity"),
-            precondition=("bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{AMQP_PORT}"),
+            precondition=("bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{AMQP_PORT} && test -e {_USERS_DONE}"),
             limit=180,
             interval=60,
             timeout=20,

@@ -1,7 +1,8 @@
 """What RabbitMQ is told at every boot: the definitions document and the configuration fragment. Pure functions, no engine.
 
 RabbitMQ's own variables count only while its database is new; a definitions document is imported at every boot, so that a changed password
-takes effect with the next start and nothing else is lost. Import only adds and changes: a user that is no longer named keeps existing.
+takes effect with the next start and nothing else is lost. Import only adds and changes; `rabbitmq_users.erl` then removes the users that
+the settings had before.
 Every key is known to 3.10 (Debian's) and to 4.x (`rabbitmq:management`): https://www.rabbitmq.com/docs/definitions and `/docs/configure`.
 """
 
@@ -12,6 +13,8 @@ from typing import Final
 
 CONFIGURATION_PATH: Final = "/etc/rabbitmq/conf.d/90-stack.conf"
 DEFINITIONS_PATH: Final = "/etc/rabbitmq/definitions.json"
+OF_THE_SETTINGS: Final = "of-the-settings"
+"""Tag of a user that the settings name. It gives no right; it tells such a user, later, from those that people made by hand."""
 
 # Evolution publishes every enabled event to durable queues of its own, evolution.<event>. Often nobody reads them, and they would grow
 # until the broker blocks every publisher: beyond this many messages the oldest one goes.
@@ -59,7 +62,7 @@ def definitions(user: str, password: str) -> str:
                 "name": user,
                 "password_hash": password_hash(password, salt),
                 "hashing_algorithm": "rabbit_password_hashing_sha256",
-                "tags": ["administrator"],
+                "tags": ["administrator", OF_THE_SETTINGS],
             }
         ],
         "vhosts": [{"name": "/"}],

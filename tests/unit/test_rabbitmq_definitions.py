@@ -10,7 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stack.services.rabbitmq_definitions import DEFINITIONS_PATH, configuration, definitions, password_hash
+from stack.services.rabbitmq_definitions import DEFINITIONS_PATH, OF_THE_SETTINGS, configuration, definitions, password_hash
+from tests.unit.recording import PROJECT
+
+SCRIPT = (PROJECT / "stack" / "services" / "rabbitmq_users.erl").read_text()
 
 
 def document(user: str = "wa", password: str = "") -> dict[str, Any]:
@@ -46,9 +49,18 @@ def test_equal_passwords_of_two_users_have_different_hashes() -> None:
 
 def test_the_user_is_an_administrator_with_all_rights_in_the_default_virtual_host() -> None:
     made = document()
-    assert made["users"][0]["tags"] == ["administrator"], "the management pages would refuse the user"
+    assert "administrator" in made["users"][0]["tags"], "the management pages would refuse the user"
     assert made["vhosts"] == [{"name": "/"}]
     assert made["permissions"] == [{"user": "wa", "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}]
+
+
+def test_the_user_is_marked_as_one_of_the_settings_so_that_it_goes_when_they_name_another() -> None:
+    assert OF_THE_SETTINGS in document()["users"][0]["tags"]
+    assert f"'{OF_THE_SETTINGS}'" in SCRIPT, "the script would not find it"
+
+
+def test_the_script_that_removes_former_users_reads_the_users_that_are_wanted_from_the_definitions() -> None:
+    assert f'"{DEFINITIONS_PATH}"' in SCRIPT
 
 
 def test_evolutions_own_queues_are_bounded_and_lose_the_oldest_message() -> None:

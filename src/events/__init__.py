@@ -1,0 +1,1 @@
+"""What Evolution API tells: read, stored once, whichever way it came."""

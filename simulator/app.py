@@ -5,7 +5,8 @@ from starlette.types import ASGIApp
 
 from simulator import errors
 from simulator.express import Express
-from simulator.routers import instance, manager, phone, root
+from simulator.faults import FaultGate
+from simulator.routers import chat, conversation, faults, instance, manager, message, page, phone, proxy, rabbitmq, root, settings, webhook
 from simulator.runtime import Simulator
 
 
@@ -14,9 +15,8 @@ def make_app(simulator: Simulator) -> ASGIApp:
     app = FastAPI(openapi_url=None, redirect_slashes=False)
     app.state.simulator = simulator
     errors.install(app)
-    app.include_router(root.router)
-    app.include_router(instance.router)
-    app.include_router(phone.router)
+    for module in (root, instance, message, chat, webhook, rabbitmq, settings, proxy, phone, conversation, page, faults):
+        app.include_router(module.router)
     if simulator.settings.server.manager:
         app.include_router(manager.router)
-    return Express(app, simulator.settings.cors, simulator.journal.named("SERVER"))
+    return Express(FaultGate(app, simulator.faults), simulator.settings.cors, simulator.journal.named("SERVER"))

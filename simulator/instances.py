@@ -1,74 +1,101 @@
 """The instances: those in memory, which the API speaks of, and what happens to them."""
 
 import asyncio
-from collections.abc import Coroutine
-from dataclasses import dataclass, field
 from typing import Any, Literal
-from uuid import uuid4
 
-from simulator.errors import ApiError, bad_request, not_found, unauthorized
+from simulator import creation
+from simulator.background import Background
+from simulator.connections import Connections
+from simulator.errors import ApiError, bad_request, internal_error, not_found, unauthorized
 from simulator.events.bus import Events
+from simulator.instance import BAILEYS, Instance
 from simulator.journal import Journal
-from simulator.sessions import Sessions
+from simulator.preferences import Preferences, Target
 from simulator.settings import Settings
-from simulator.store import Row, Store, StoreError, Target
+from simulator.store import Row, Store, StoreError
 from simulator.targets import targets_from
-
-BAILEYS = "WHATSAPP-BAILEYS"
-BUSINESS = "WHATSAPP-BUSINESS"
-INTEGRATIONS = (BAILEYS, BUSINESS, "EVOLUTION")
 
 QRCODE_WAIT_S = 5
 """How long `create` with `qrcode: true` waits before it answers."""
 
-_LOGGED_OUT = 401
+CONNECT_WAIT_S = 2
+"""How long `connect` waits on a closed instance before it answers."""
 
-
-@dataclass
-class Instance:
-    """An instance in memory. `state` is open, close or connecting; `wuid` the paired phone's JID."""
-
-    id: str
-    name: str
-    integration: str
-    token: str
-    number: str | None
-    state: str
-    wuid: str | None = None
-    targets: dict[str, Target] = field(default_factory=dict)
+_UNKNOWN_HERE: Row = {"error": True, "message": "[object Object]"}
+"""How 2.2.3 reports a failure to connect or restart: with status 200."""
 
 
 class Instances:
     """All instances of this process's client name."""
 
-    def __init__(self, settings: Settings, store: Store, sessions: Sessions, events: Events, journal: Journal) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        preferences: Preferences,
+        connections: Connections,
+        events: Events,
+        background: Background,
+        journal: Journal,
+    ) -> None:
         self._settings = settings
         self._store = store
-        self._sessions = sessions
+        self._preferences = preferences
+        self._connections = connections
         self._events = events
+        self._background = background
         self._journal = journal.named("WAMonitoringService")
         self._in_memory: dict[str, Instance] = {}
-        self._running: set[asyncio.Task[None]] = set()
 
     async def load(self) -> None:
         """Take up the stored instances."""
         if not self._settings.database.save.instance:
             return
         for row in await self._store.instances(self._settings.database.client_name):
-            state = "close" if row["integration"] == BAILEYS else "open"
-            instance = Instance(row["id"], row["name"], row["integration"], row["token"], row["number"], state)
-            instance.targets = {target.kind: target for target in await self._store.targets(instance.id)}
+            baileys = row["integration"] == BAILEYS
+            instance = Instance(row["id"], row["name"], row["integration"], row["token"], row["number"], "close" if baileys else "open")
+            instance.paired = baileys and row["connection_status"] == "open"
+            instance.profile_name = row["profile_name"]
+            if instance.paired:
+                instance.wuid = row["owner_jid"]
+            instance.targets = {target.kind: target for target in await self._preferences.targets(instance.id)}
             self._in_memory[instance.name] = instance
 
-    async def connect_all(self) -> None:
-        """Let each instance in memory try to connect, as 2.2.3 does at every start, whether it was ever connected or not."""
-        for row in await self._store.instances(self._settings.database.client_name):
-            instance = self._in_memory.get(row["name"])
-            if instance is None or instance.state != "close":
-                continue
-            self._connect(instance)
-            if row["connection_status"] == "open":
-                self._in_background(self._reopen(instance, row["owner_jid"], row["profile_name"]))
+    def connect_all(self) -> None:
+        """Let each instance try to connect, as 2.2.3 does at every start, whether it was ever connected or not."""
+        for instance in self._in_memory.values():
+            if instance.state == "close" and not instance.has_client:
+                self._connections.connect(instance)
+
+    def get(self, name: str) -> Instance | None:
+        """Give an instance that is in memory; one of another client's isn't."""
+        return self._in_memory.get(name)
+
+    def known(self, name: str, failing_to_read: str) -> Instance:
+        """Give an instance.
+
+        Raises:
+            ApiError: 500 in JavaScript's words, where 2.2.3 reads something of an instance of another client's.
+        """
+        instance = self._in_memory.get(name)
+        if instance is None:
+            raise internal_error(f"Cannot read properties of undefined (reading '{failing_to_read}')")
+        return instance
+
+    def simulated(self, name: str) -> Instance:
+        """Give an instance, for the phone's side.
+
+        Raises:
+            ApiError: 404 for an instance of another client's.
+        """
+        instance = self._in_memory.get(name)
+        if instance is None:
+            raise not_found(f'Instance "{name}" not found')
+        return instance
+
+    def all(self) -> list[Instance]:
+        """Give those in memory."""
+        return list(self._in_memory.values())
 
     async def exists(self, name: str | None) -> bool:
         """Whether a name is in use; an absent one (None) is, as soon as there is any instance: that is how 2.2.3 asks its database."""
@@ -119,138 +146,86 @@ class Instances:
             return await self._create(body)
         except (ApiError, StoreError) as error:
             if body.get("instanceName"):
-                self._in_background(self._remove(body["instanceName"]))
-            message = error.message[0] if isinstance(error, ApiError) and isinstance(error.message, list) else str(error)
-            raise bad_request(message) from None
+                self._background.run(self._remove(body["instanceName"]))
+            message = error.message if isinstance(error, ApiError) else str(error)
+            raise bad_request(message[0] if isinstance(message, list) else message) from None
 
     async def _create(self, body: dict[str, Any]) -> Row:
-        integration = body.get("integration")
-        if integration == BUSINESS and not body.get("token"):
-            raise bad_request("token is required")
-        if integration not in INTEGRATIONS:
-            raise bad_request("Invalid integration")
-        instance = await self._insert(body)
+        creation.check_integration(body)
+        instance = creation.instance_from(body)
+        await self._store.insert_instance(creation.row_from(instance, body, self._settings.database.client_name))
         self._in_memory[instance.name] = instance
         self._delete_if_unused(instance)
         for target in targets_from(body, self._settings):
-            await self._store.save_target(instance.id, target)
-            instance.targets[target.kind] = target
+            await self.set_target(instance, target)
         self._events.emit(instance, "instance.create", {"instanceName": instance.name, "instanceId": instance.id})
-        _refuse_what_is_not_simulated(body)
-        settings = _settings_from(body)
-        await self._store.insert_settings(instance.id, settings)
-        if integration == BUSINESS and not body.get("number"):
-            raise bad_request("number is required")
-        wants_code = bool(body.get("qrcode")) and integration == BAILEYS
-        if wants_code:
-            self._connect(instance)
-            await asyncio.sleep(QRCODE_WAIT_S)
-        return self._created(instance, body, settings) | ({"qrcode": {"count": 0}} if wants_code else {})
+        await self._preferences.save_settings(instance.id, creation.settings_from(body))
+        creation.check_the_rest(body)
+        if not (body.get("qrcode") and instance.integration == BAILEYS):
+            return creation.described(instance, body, self._settings)
+        self._connections.connect(instance, body.get("number"))
+        await asyncio.sleep(QRCODE_WAIT_S)
+        return creation.described(instance, body, self._settings) | {"qrcode": instance.code.shown()}
 
-    async def _insert(self, body: dict[str, Any]) -> Instance:
-        name = body.get("instanceName")
-        if name is None:
-            raise bad_request("\nInvalid `this.prismaRepository.instance.create()` invocation: Argument `name` is missing.")
-        baileys = body["integration"] == BAILEYS
-        instance = Instance(
-            id=str(uuid4()),
-            name=name,
-            integration=body["integration"],
-            token=body.get("token") or str(uuid4()).upper(),
-            number=body.get("number"),
-            state="close" if baileys else "open",
-        )
-        await self._store.insert_instance(
-            {
-                "id": instance.id,
-                "name": instance.name,
-                "connection_status": "close" if baileys else body.get("status") or "open",
-                "owner_jid": body.get("ownerJid"),
-                "profile_name": body.get("profileName"),
-                "profile_pic_url": body.get("profilePicUrl"),
-                "integration": instance.integration,
-                "number": instance.number,
-                "business_id": body.get("businessId"),
-                "token": instance.token,
-                "client_name": self._settings.database.client_name,
-            }
-        )
-        return instance
+    async def set_target(self, instance: Instance, target: Target) -> Row:
+        """Send an instance's own events somewhere, and give what is kept of that."""
+        instance.targets[target.kind], row = await self._preferences.save_target(instance.id, target)
+        return row
 
-    def _created(self, instance: Instance, body: dict[str, Any], settings: Row) -> Row:
-        business = instance.integration == BUSINESS
-        shown = {"webhookUrl": "url", "webhookHeaders": "headers", "webhookByEvents": "byEvents", "webhookBase64": "base64"}
-        return {
-            "instance": {
-                "instanceName": instance.name,
-                "instanceId": instance.id,
-                "integration": instance.integration,
-                "webhookWaBusiness": f"{self._settings.server.url}/webhook/meta" if business else None,
-                "accessTokenWaBusiness": self._settings.business_token if business else "",
-                "status": instance.state,
-            },
-            "hash": instance.token,
-            "webhook": _picked(body.get("webhook"), shown),
-            **{kind: _picked(body.get(kind), {"enabled": "enabled"}) for kind in ("websocket", "rabbitmq", "sqs")},
-            "settings": settings,
-        }
+    async def connect(self, name: str, number: str | None) -> Row:
+        """Connect an instance, or say how far it is. A failure is an answer too."""
+        instance = self._in_memory.get(name)
+        if instance is None:
+            return _UNKNOWN_HERE
+        if instance.state == "open":
+            return {"instance": {"instanceName": name, "state": "open"}}
+        if instance.state == "close":
+            self._connections.connect(instance, number)
+            await asyncio.sleep(CONNECT_WAIT_S)
+        return instance.code.shown()
 
-    def delete(self, name: str) -> None:
+    async def restart(self, name: str) -> Row:
+        """Connect an instance anew and answer as `connect` does, with what was before that."""
+        instance = self._in_memory.get(name)
+        if instance is None or instance.state == "close":
+            return _UNKNOWN_HERE
+        self._connections.restart(instance)
+        return await self.connect(name, None)
+
+    async def log_out(self, name: str) -> None:
+        """Forget an instance's pairing.
+
+        Raises:
+            ApiError: 400; it is closed.
+        """
+        instance = self._in_memory.get(name)
+        if instance is None:
+            return
+        if instance.state == "close":
+            raise bad_request(f'The "{name}" instance is not connected')
+        await self._connections.log_out(instance, f"Log out instance: {name}")
+
+    async def delete(self, name: str) -> None:
         """Say that an instance goes, and let it go afterwards: the answer doesn't wait for that."""
         instance = self._in_memory.get(name)
         if instance:
             if instance.state != "close":
-                self._log_out(instance)
+                await self._connections.log_out(instance, f"Log out instance: {name}")
             self._events.emit(instance, "instance.delete", {"instanceName": instance.name, "instanceId": instance.id})
-        self._in_background(self._remove(name))
+        self._background.run(self._remove(name))
 
     async def _remove(self, name: str) -> None:
-        """Forget an instance. Its session's keys, its exchange and its queues stay, as they do in 2.2.3."""
+        """Forget an instance. Its session's keys in Redis, its objects, its exchange and its queues stay, as they do in 2.2.3."""
         instance = self._in_memory.get(name)
         if instance:
             self._events.emit(instance, "remove.instance", None)
+            self._connections.forget(instance)
         try:
             await self._store.delete_instance(name)
         except StoreError as error:
             self._journal.error(str(error))
         self._in_memory.pop(name, None)
         self._journal.warn(f'Instance "{name}" - REMOVED')
-
-    async def pair(self, name: str, number: str, profile_name: str) -> None:
-        """Do what a phone does when it scans the code: open the connection and leave a session's keys.
-
-        Raises:
-            ApiError: 404 for an instance of another client's.
-        """
-        instance = self._in_memory.get(name)
-        if instance is None:
-            raise not_found(f'Instance "{name}" not found')
-        await self._sessions.keep(instance.id, number)
-        jid = f"{number}@s.whatsapp.net"
-        await self._store.set_connection(instance.id, "open", jid, profile_name)
-        self._open(instance, jid, profile_name)
-
-    def _open(self, instance: Instance, jid: str, profile_name: str | None) -> None:
-        instance.state, instance.wuid = "open", jid
-        data = {"instance": instance.name, "wuid": jid, "profileName": profile_name, "state": "open", "statusReason": 200}
-        self._events.emit(instance, "connection.update", {key: value for key, value in data.items() if value is not None})
-
-    async def _reopen(self, instance: Instance, jid: str, profile_name: str | None) -> None:
-        """Open a paired instance again; without its session's keys it has to be paired anew."""
-        if await self._sessions.kept(instance.id):
-            self._open(instance, jid, profile_name)
-            return
-        self._journal.warn(f'Instance "{instance.name}" has lost its session: Redis no longer holds its keys. Pair it again.')
-        await self._store.set_connection(instance.id, "close", jid, profile_name)
-
-    def _connect(self, instance: Instance) -> None:
-        """Try to connect: WhatsApp takes the connection and keeps silent until a phone pairs."""
-        instance.state = "connecting"
-        self._events.emit(instance, "connection.update", {"instance": instance.name, "state": "connecting", "statusReason": 200})
-
-    def _log_out(self, instance: Instance) -> None:
-        instance.state = "close"
-        self._events.emit(instance, "connection.update", {"instance": instance.name, "state": "close", "statusReason": _LOGGED_OUT})
 
     def _delete_if_unused(self, instance: Instance) -> None:
         minutes = self._settings.delete_after_minutes
@@ -259,34 +234,4 @@ class Instances:
 
     def _delete_unless_open(self, instance: Instance) -> None:
         if self._in_memory.get(instance.name) is instance and instance.state != "open":
-            self._in_background(self._remove(instance.name))
-
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-
-
-def _picked(asked: Row | None, names: dict[str, str]) -> Row:
-    """Repeat what was asked for, under the names of the answer; what was left out is left out."""
-    return {answer: asked[name] for answer, name in names.items() if name in asked} if asked else {}
-
-
-def _refuse_what_is_not_simulated(body: dict[str, Any]) -> None:
-    if body.get("proxyHost") and body.get("proxyPort") and body.get("proxyProtocol"):
-        raise bad_request("Invalid proxy")
-    if body.get("chatwootAccountId") and body.get("chatwootToken") and body.get("chatwootUrl"):
-        raise bad_request("Chatwoot is not enabled")
-
-
-def _settings_from(body: dict[str, Any]) -> Row:
-    return {
-        "rejectCall": body.get("rejectCall") is True,
-        "msgCall": body.get("msgCall") or "",
-        "groupsIgnore": body.get("groupsIgnore") is True,
-        "alwaysOnline": body.get("alwaysOnline") is True,
-        "readMessages": body.get("readMessages") is True,
-        "readStatus": body.get("readStatus") is True,
-        "syncFullHistory": body.get("syncFullHistory") is True,
-        "wavoipToken": body.get("wavoipToken") or "",
-    }
+            self._background.run(self._remove(instance.name))

@@ -3,12 +3,18 @@
 import asyncio
 from contextlib import suppress
 
+from simulator.background import Background
+from simulator.connections import Connections
 from simulator.database import open_pool, parse_uri
 from simulator.events.bus import Events
 from simulator.events.rabbitmq import RabbitMQ
+from simulator.events.webhook import Webhooks
+from simulator.faults import Faults, FaultSettings
 from simulator.instances import Instances
 from simulator.journal import Journal
 from simulator.media import Media
+from simulator.messages.service import Messages
+from simulator.preferences import Preferences
 from simulator.sessions import Sessions
 from simulator.settings import Settings
 from simulator.store import Store
@@ -24,10 +30,20 @@ class Simulator:
         self.settings = settings
         self.journal = journal
         self.store = store
-        self._sessions = Sessions(settings.redis, journal)
-        self._media = Media(settings.s3, journal)
-        self._rabbitmq = RabbitMQ(settings.rabbitmq, journal)
-        self.instances = Instances(settings, store, self._sessions, Events(settings, [self._rabbitmq]), journal)
+        self.preferences = Preferences(store)
+        self.background = Background()
+        self.faults = Faults()
+        self.sessions = Sessions(settings.redis, journal)
+        self.media = Media(settings.s3, journal)
+        self.rabbitmq = RabbitMQ(settings.rabbitmq, journal)
+        self.webhooks = Webhooks(settings.webhook, self.background, journal)
+        self.events = Events(settings, (self.rabbitmq, self.webhooks), self.faults)
+        self.connections = Connections(settings.phone, store, self.sessions, self.events, self.background, journal)
+        self.instances = Instances(settings, store, self.preferences, self.connections, self.events, self.background, journal)
+        self.messages = Messages(
+            settings, store, self.preferences, self.sessions, self.media, self.events, self.faults, self.background, journal
+        )
+        self.faults.listen(self._apply)
         self._running: list[asyncio.Task[None]] = []
 
     @classmethod
@@ -40,23 +56,37 @@ class Simulator:
         simulator = cls(settings, Store(await open_pool(parse_uri(settings.database.uri))), journal)
         journal.named("PrismaRepository").info("Repository:Prisma - ON")
         await simulator.instances.load()
-        work = (simulator._sessions.watch(), simulator._media.prepare(), simulator._begin())
+        await simulator.messages.load()
+        work = (simulator.sessions.watch(), simulator.media.prepare(), simulator._begin())
         simulator._running = [asyncio.create_task(each) for each in work]
         return simulator
 
     async def _begin(self) -> None:
         """Let the instances connect once the broker is there, or doesn't come: their first events then reach it."""
-        connecting = asyncio.create_task(self._rabbitmq.start())
+        connecting = asyncio.create_task(self.rabbitmq.start())
         await asyncio.wait({connecting}, timeout=BROKER_WAIT_S)
-        await self.instances.connect_all()
+        self.instances.connect_all()
         await connecting
+
+    def _apply(self, before: FaultSettings, now: FaultSettings) -> None:
+        """Do what a change of faults does at once. A broker that is no longer lost is taken up as by a restart of the process."""
+        for instance in self.instances.all():
+            if instance.name in now.disconnect:
+                self.connections.go_offline(instance)
+            elif instance.name in before.disconnect:
+                self.connections.go_online(instance)
+        if now.loseBroker and not before.loseBroker:
+            self.rabbitmq.close()
+        elif before.loseBroker and not now.loseBroker:
+            self.background.run(self.rabbitmq.start())
 
     async def stop(self) -> None:
         """Let go of everything; a service that doesn't answer within the grace is left hanging."""
+        self.background.stop()
         for task in self._running:
             task.cancel()
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_GRACE_S):
-                await asyncio.gather(self._sessions.close(), *self._running, return_exceptions=True)
-        self._rabbitmq.close()
+                await asyncio.gather(self.sessions.close(), self.webhooks.close(), *self._running, return_exceptions=True)
+        self.rabbitmq.close()
         self.store.close()

@@ -6,6 +6,7 @@ switched off they are files under `instances/<instance id>/`.
 
 import asyncio
 import re
+import shutil
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -82,6 +83,11 @@ class Sessions:
             async for _ in listener.listen():
                 pass
 
+    async def available(self) -> None:
+        """Wait until Redis answers: an open instance reads its keys for every message, and in 2.2.3 that hangs for as long as it takes."""
+        if self._client is not None:
+            await self._ready.wait()
+
     async def keep(self, instance_id: str, number: str) -> None:
         """Keep a session's key. With Redis down this waits for it, as every command in 2.2.3 does."""
         field = f"session-{number}.0"
@@ -103,6 +109,10 @@ class Sessions:
                 return bool(await self._client.exists(self._key(instance_id)))
             except (RedisError, OSError):
                 await asyncio.sleep(_LONGEST_WAIT_MS / 1000)
+
+    def forget(self, instance_id: str) -> None:
+        """Remove a session's files. What is in Redis stays there: 2.2.3 leaves it behind."""
+        shutil.rmtree(INSTANCES_FOLDER / instance_id, ignore_errors=True)
 
     async def close(self) -> None:
         """Drop the connections."""

@@ -1,10 +1,9 @@
-"""What is kept in Postgres: instances, their settings and where their events go."""
+"""Postgres, and the instances in it."""
 
 import secrets
 import string
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -15,20 +14,8 @@ Row = dict[str, Any]
 _COUNTED = {"Message": 0, "Contact": 0, "Chat": 0}
 """Nothing of these is stored yet."""
 
-_TARGET_COLUMNS = ("id", "enabled", "events", "created_at", "updated_at", "instance_id")
-"""What a list of instances shows of a target."""
-
-
-_SETTINGS = (
-    "reject_call",
-    "msg_call",
-    "groups_ignore",
-    "always_online",
-    "read_messages",
-    "read_status",
-    "sync_full_history",
-    "wavoip_token",
-)
+TARGET_COLUMNS = ("id", "enabled", "events", "created_at", "updated_at", "instance_id")
+"""What is shown of a target, except of a webhook."""
 
 
 class StoreError(Exception):
@@ -36,19 +23,6 @@ class StoreError(Exception):
 
     def __init__(self, cause: BaseException) -> None:
         super().__init__(f"\nInvalid `this.prismaRepository` invocation:\n\n{cause or type(cause).__name__}")
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where an instance sends its own events: to its RabbitMQ exchange, its webhook, ..."""
-
-    kind: str
-    enabled: bool
-    events: tuple[str, ...]
-    url: str | None = None
-    headers: Any = None
-    by_events: bool | None = None
-    base64: bool | None = None
 
 
 def new_id() -> str:
@@ -69,7 +43,8 @@ def as_json(value: object) -> object:
     return value
 
 
-def _shown(row: asyncpg.Record, columns: Sequence[str] | None = None) -> Row:
+def shown(row: asyncpg.Record, columns: Sequence[str] | None = None) -> Row:
+    """Give a row, or some columns of it, as Prisma does."""
     return {camel(column): as_json(row[column]) for column in columns or list(row.keys())}
 
 
@@ -84,33 +59,36 @@ class Store:
         self._pool.terminate()
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator["asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"]:
+    async def connection(self) -> AsyncIterator["asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"]:
+        """Lend a connection, for several statements or a transaction."""
         try:
             async with self._pool.acquire(timeout=10) as connection:
                 yield connection
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise StoreError(error) from error
 
-    async def _fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
-        async with self._connection() as connection:
+    async def fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
+        """Run a query and give its rows."""
+        async with self.connection() as connection:
             return await connection.fetch(query, *arguments)
 
-    async def _execute(self, query: str, *arguments: object) -> None:
-        async with self._connection() as connection:
+    async def execute(self, query: str, *arguments: object) -> None:
+        """Run a statement that gives no rows."""
+        async with self.connection() as connection:
             await connection.execute(query, *arguments)
 
     async def has_instance(self, name: str | None) -> bool:
         """Whether the name is used, by any client; None asks whether there is any instance, as Prisma takes an undefined name."""
-        return bool(await self._fetch("select 1 from instance where $1::text is null or name = $1 limit 1", name))
+        return bool(await self.fetch("select 1 from instance where $1::text is null or name = $1 limit 1", name))
 
     async def token_of(self, name: str) -> str | None:
         """Give an instance's token."""
-        rows = await self._fetch("select token from instance where name = $1", name)
+        rows = await self.fetch("select token from instance where name = $1", name)
         return rows[0]["token"] if rows else None
 
     async def names_by_token(self, token: str, name: str | None = None, instance_id: str | None = None) -> list[str]:
         """Give the names of the instances with this token, of those with the name and the id if given."""
-        rows = await self._fetch(
+        rows = await self.fetch(
             "select name from instance where token = $1 and ($2::text is null or name = $2) and ($3::text is null or id = $3)",
             token,
             name,
@@ -120,88 +98,58 @@ class Store:
 
     async def name_of(self, column: Literal["id", "number"], value: str) -> str | None:
         """Give the name of the first instance whose id or number is this."""
-        rows = await self._fetch(f"select name from instance where {column} = $1 limit 1", value)  # noqa: S608
+        rows = await self.fetch(f"select name from instance where {column} = $1 limit 1", value)  # noqa: S608
         return rows[0]["name"] if rows else None
 
     async def instances(self, client_name: str) -> list[asyncpg.Record]:
         """Give the rows of all instances of a client."""
-        return await self._fetch("select * from instance where client_name = $1 order by created_at", client_name)
+        return await self.fetch("select * from instance where client_name = $1 order by created_at", client_name)
 
     async def described(self, client_name: str, names: list[str] | None) -> list[Row]:
         """Give a client's instances, all or those named, as `fetchInstances` shows them."""
-        rows = await self._fetch(
+        rows = await self.fetch(
             "select * from instance where client_name = $1 and ($2::text[] is null or name = any($2)) order by created_at",
             client_name,
             names,
         )
         ids = [row["id"] for row in rows]
-        settings = {row["instance_id"]: row for row in await self._fetch("select * from setting where instance_id = any($1)", ids)}
-        targets = {(row["instance_id"], row["kind"]): row for row in await self._target_rows(ids)}
+        settings = {row["instance_id"]: row for row in await self.fetch("select * from setting where instance_id = any($1)", ids)}
+        targets = {
+            (row["instance_id"], row["kind"]): row
+            for row in await self.fetch("select * from event_target where instance_id = any($1)", ids)
+        }
+        proxies = {row["instance_id"]: row for row in await self.fetch("select * from proxy where instance_id = any($1)", ids)}
 
         def target(instance_id: str, kind: str) -> Row | None:
             row = targets.get((instance_id, kind))
-            return _shown(row, _TARGET_COLUMNS) if row else None
+            return shown(row, TARGET_COLUMNS) if row else None
 
         return [
-            _shown(row)
+            shown(row)
             | {
                 "Chatwoot": None,
-                "Proxy": None,
+                "Proxy": shown(proxies[row["id"]]) if row["id"] in proxies else None,
                 "Rabbitmq": target(row["id"], "rabbitmq"),
                 "Sqs": target(row["id"], "sqs"),
                 "Websocket": target(row["id"], "websocket"),
-                "Setting": _shown(settings[row["id"]]) if row["id"] in settings else None,
+                "Setting": shown(settings[row["id"]]) if row["id"] in settings else None,
                 "_count": _COUNTED,
             }
             for row in rows
         ]
 
-    async def _target_rows(self, instance_ids: list[str]) -> list[asyncpg.Record]:
-        return await self._fetch("select * from event_target where instance_id = any($1)", instance_ids)
-
-    async def targets(self, instance_id: str) -> list[Target]:
-        """Give where an instance sends its own events."""
-        return [
-            Target(row["kind"], row["enabled"], tuple(row["events"]), row["url"], row["headers"], row["by_events"], row["base64"])
-            for row in await self._target_rows([instance_id])
-        ]
-
     async def insert_instance(self, row: Row) -> None:
         """Keep a new instance, given by its columns."""
-        await self._insert("instance", row)
+        await self.insert("instance", row)
 
-    async def insert_settings(self, instance_id: str, settings: Row) -> None:
-        """Keep a new instance's settings, given by their names in the API."""
-        await self._insert(
-            "setting", {column: settings[camel(column)] for column in _SETTINGS} | {"id": new_id(), "instance_id": instance_id}
-        )
-
-    async def _insert(self, table: str, row: Row) -> None:
+    async def insert(self, table: str, row: Row) -> None:
         """Insert a row whose keys are columns: names of this program's own, never from outside."""
         places = ", ".join(f"${number}" for number in range(1, len(row) + 1))
-        await self._execute(f"insert into {table} ({', '.join(row)}) values ({places})", *row.values())  # noqa: S608
-
-    async def save_target(self, instance_id: str, target: Target) -> None:
-        """Keep where an instance sends its own events, in place of what was there for the same kind."""
-        await self._execute(
-            "insert into event_target (id, kind, enabled, events, url, headers, by_events, base64, instance_id) "
-            "values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict (instance_id, kind) do update set enabled = excluded.enabled, "
-            "events = excluded.events, url = excluded.url, headers = excluded.headers, by_events = excluded.by_events, "
-            "base64 = excluded.base64, updated_at = now()",
-            new_id(),
-            target.kind,
-            target.enabled,
-            list(target.events),
-            target.url,
-            target.headers,
-            target.by_events,
-            target.base64,
-            instance_id,
-        )
+        await self.execute(f"insert into {table} ({', '.join(row)}) values ({places})", *row.values())  # noqa: S608
 
     async def set_connection(self, instance_id: str, status: str, owner_jid: str | None, profile_name: str | None) -> None:
         """Keep the state of an instance's connection, and whose phone it is."""
-        await self._execute(
+        await self.execute(
             "update instance set connection_status = $2, owner_jid = $3, profile_name = $4, updated_at = now() where id = $1",
             instance_id,
             status,
@@ -209,6 +157,21 @@ class Store:
             profile_name,
         )
 
+    async def set_status(self, instance_id: str, status: str) -> None:
+        """Keep the state alone."""
+        await self.execute("update instance set connection_status = $2, updated_at = now() where id = $1", instance_id, status)
+
+    async def set_disconnected(self, instance_id: str, reason: int, last: str, at: datetime) -> None:
+        """Keep that a connection ended, why, and what was heard last."""
+        await self.execute(
+            "update instance set connection_status = 'close', disconnection_reason_code = $2, disconnection_object = $3, "
+            "disconnection_at = $4, updated_at = now() where id = $1",
+            instance_id,
+            reason,
+            last,
+            at,
+        )
+
     async def delete_instance(self, name: str) -> None:
         """Forget an instance and what belongs to it."""
-        await self._execute("delete from instance where name = $1", name)
+        await self.execute("delete from instance where name = $1", name)

@@ -7,6 +7,7 @@ import asyncio
 import struct
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -108,25 +109,30 @@ class Connection:
             raise
         return connection
 
-    async def declare_exchange(self, name: str) -> None:
-        """Declare a durable topic exchange."""
-        await self._send(commands.Exchange.Declare(exchange=name, exchange_type="topic", durable=True, nowait=True))
+    @property
+    def is_open(self) -> bool:
+        """Whether what is sent reaches the broker."""
+        return not self._writer.is_closing()
 
-    async def declare_queue(self, name: str, exchange: str, key: str) -> None:
+    def declare_exchange(self, name: str) -> None:
+        """Declare a durable topic exchange."""
+        self._write(_exchange_declaration(name))
+
+    def declare_queue(self, name: str, exchange: str, key: str) -> None:
         """Declare a durable quorum queue, and bind it."""
-        await self._send(
-            commands.Queue.Declare(queue=name, durable=True, nowait=True, arguments=_QUORUM),
-            commands.Queue.Bind(queue=name, exchange=exchange, routing_key=key, nowait=True),
+        self._write(
+            _marshalled(
+                commands.Queue.Declare(queue=name, durable=True, nowait=True, arguments=_QUORUM),
+                commands.Queue.Bind(queue=name, exchange=exchange, routing_key=key, nowait=True),
+            )
         )
 
-    async def publish(self, exchange: str, key: str, body: bytes) -> None:
+    def publish(self, exchange: str, key: str, body: bytes) -> None:
         """Publish a message without any properties."""
         size = self._frame_max - _FRAME_OVERHEAD
-        await self._send(
-            commands.Basic.Publish(exchange=exchange, routing_key=key),
-            ContentHeader(body_size=len(body), properties=commands.Basic.Properties()),
-            *(ContentBody(body[start : start + size]) for start in range(0, len(body), size)),
-        )
+        header = ContentHeader(body_size=len(body), properties=commands.Basic.Properties())
+        parts = (ContentBody(body[start : start + size]) for start in range(0, len(body), size))
+        self._write(_publication(exchange, key) + _marshalled(header, *parts))
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -138,14 +144,14 @@ class Connection:
         self._writer.write(ProtocolHeader().marshal())
         await self._receive(commands.Connection.Start)
         response = f"\0{address.user}\0{address.password}"
-        await self._send(commands.Connection.StartOk(client_properties=_PROPERTIES, mechanism="PLAIN", response=response), channel=0)
+        self._send(commands.Connection.StartOk(client_properties=_PROPERTIES, mechanism="PLAIN", response=response), channel=0)
         tune = await self._receive(commands.Connection.Tune)
         self._frame_max = negotiated(tune.frame_max, address.frame_max) or 2**32 - 1
         heartbeat = negotiated(tune.heartbeat, address.heartbeat)
         tuned = commands.Connection.TuneOk(tune.channel_max, negotiated(tune.frame_max, address.frame_max), heartbeat)
-        await self._send(tuned, commands.Connection.Open(virtual_host=address.vhost), channel=0)
+        self._send(tuned, commands.Connection.Open(virtual_host=address.vhost), channel=0)
         await self._receive(commands.Connection.OpenOk)
-        await self._send(commands.Channel.Open())
+        self._send(commands.Channel.Open())
         await self._receive(commands.Channel.OpenOk)
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._beat(heartbeat))]
 
@@ -166,12 +172,13 @@ class Connection:
         (size,) = struct.unpack(">I", head[3:])
         return frame.unmarshal(head + await self._reader.readexactly(size + 1))[2]
 
-    async def _send(self, *frames: Sendable, channel: int = _CHANNEL) -> None:
-        if self._writer.is_closing():
-            return
-        with suppress(OSError):
-            self._writer.write(b"".join(frame.marshal(each, channel) for each in frames))
-            await self._writer.drain()
+    def _send(self, *frames: Sendable, channel: int = _CHANNEL) -> None:
+        self._write(_marshalled(*frames, channel=channel))
+
+    def _write(self, data: bytes) -> None:
+        """Put it into the buffer, as amqplib does: however slow the broker is, nothing waits for it."""
+        if self.is_open:
+            self._writer.write(data)
 
     async def _read(self) -> None:
         """Take what the broker says, until it closes the channel or the connection, or is gone."""
@@ -179,17 +186,31 @@ class Connection:
             while True:
                 received = await self._next()
                 if isinstance(received, commands.Channel.Close):
-                    await self._send(commands.Channel.CloseOk())
+                    self._send(commands.Channel.CloseOk())
                     break
                 if isinstance(received, commands.Connection.Close):
-                    await self._send(commands.Connection.CloseOk(), channel=0)
+                    self._send(commands.Connection.CloseOk(), channel=0)
                     break
         self._writer.close()
 
     async def _beat(self, interval: int) -> None:
         while interval and not self._writer.is_closing():
             await asyncio.sleep(interval / 2)
-            await self._send(Heartbeat(), channel=0)
+            self._send(Heartbeat(), channel=0)
+
+
+def _marshalled(*frames: Sendable, channel: int = _CHANNEL) -> bytes:
+    return b"".join(frame.marshal(each, channel) for each in frames)
+
+
+@lru_cache(maxsize=1024)
+def _exchange_declaration(name: str) -> bytes:
+    return _marshalled(commands.Exchange.Declare(exchange=name, exchange_type="topic", durable=True, nowait=True))
+
+
+@lru_cache(maxsize=1024)
+def _publication(exchange: str, key: str) -> bytes:
+    return _marshalled(commands.Basic.Publish(exchange=exchange, routing_key=key))
 
 
 def negotiated(server: int, wanted: int) -> int:

@@ -4,14 +4,19 @@ A connection is tried once, at start. Whether that fails or the broker goes away
 nothing connects again until the process restarts.
 """
 
-import asyncio
+import time
+from collections.abc import Mapping
 
 from simulator.environment import EVENT_KEYS
 from simulator.events.amqp import AmqpError, Connection
 from simulator.events.event import Event
 from simulator.journal import Journal
+from simulator.preferences import Target
 from simulator.settings import Rabbitmq as RabbitmqSettings
-from simulator.store import Target
+
+DECLARE_AGAIN_S = 1.0
+"""2.2.3 declares and binds a queue with each event, which brings back one that somebody deleted. So often is enough for that, and
+spares the broker most of the work."""
 
 
 class RabbitMQ:
@@ -21,7 +26,12 @@ class RabbitMQ:
         self._settings = settings
         self._journal = journal.named("RabbitmqController")
         self._connection: Connection | None = None
-        self._in_order = asyncio.Lock()
+        self._declared: dict[tuple[str, str], float] = {}
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether events reach the broker."""
+        return self._connection is not None and self._connection.is_open
 
     async def start(self) -> None:
         """Connect, once, and declare the global queues. A failure is one line in the log."""
@@ -33,38 +43,40 @@ class RabbitMQ:
             mend = "; mend it with ?frameMax=131072 at the end of RABBITMQ_URI" if "frame_max" in str(error) else ""
             self._journal.named("unhandledRejection").error(f"{error}{mend}")
             return
-        await connection.declare_exchange(self._settings.exchange)
+        connection.declare_exchange(self._settings.exchange)
         self._connection = connection
+        self._declared.clear()
         self._journal.info("AMQP initialized")
         if self._settings.globally:
-            await self._declare_global_queues(connection)
+            self._declare_global_queues(connection)
 
-    async def deliver(self, event: Event, targets: dict[str, Target]) -> None:
+    def deliver(self, event: Event, targets: Mapping[str, Target]) -> None:
         """Publish to the instance's own exchange, to the global one, to both or to none."""
+        if self._connection is None:
+            return
         own = targets.get("rabbitmq")
-        async with self._in_order:
-            if own and own.enabled and event.switch in own.events:
-                await self._publish(event, event.instance, event.instance)
-            if self._settings.globally and event.switch in self._settings.events:
-                await self._publish(event, self._settings.exchange, self._settings.prefix)
+        if own and own.enabled and event.switch in own.events:
+            self._publish(self._connection, event, event.instance, event.instance)
+        if self._settings.globally and event.switch in self._settings.events:
+            self._publish(self._connection, event, self._settings.exchange, self._settings.prefix)
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection; what is sent afterwards is dropped, until the next `start`."""
         if self._connection is not None:
             self._connection.close()
 
-    async def _publish(self, event: Event, exchange: str, prefix: str) -> None:
-        """Declare and bind anew with each event."""
-        if self._connection is None:
-            return
-        queue = f"{prefix}.{event.name.replace('_', '.').lower()}"
-        await self._connection.declare_exchange(exchange)
-        await self._connection.declare_queue(queue, exchange, event.name)
-        await self._connection.publish(exchange, event.name, event.body())
+    def _publish(self, connection: Connection, event: Event, exchange: str, prefix: str) -> None:
+        """Declare the exchange anew with each event: publishing to one that somebody deleted would end the channel."""
+        connection.declare_exchange(exchange)
+        queue, now = f"{prefix}.{event.name.replace('_', '.').lower()}", time.monotonic()
+        if now - self._declared.get((queue, exchange), -DECLARE_AGAIN_S) >= DECLARE_AGAIN_S:
+            self._declared[queue, exchange] = now
+            connection.declare_queue(queue, exchange, event.name)
+        connection.publish(exchange, event.name, event.body)
 
-    async def _declare_global_queues(self, connection: Connection) -> None:
+    def _declare_global_queues(self, connection: Connection) -> None:
         """Bind them with upper-case keys, which nothing is ever published with: the right binding comes with the first event."""
         self._journal.info("Initializing global queues")
         for key in EVENT_KEYS:
             if key in self._settings.events:
-                await connection.declare_queue(f"{self._settings.prefix}.{key.replace('_', '.').lower()}", self._settings.exchange, key)
+                connection.declare_queue(f"{self._settings.prefix}.{key.replace('_', '.').lower()}", self._settings.exchange, key)

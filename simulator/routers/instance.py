@@ -1,4 +1,4 @@
-"""`/instance`: create, list, state, delete."""
+"""`/instance`: create, list, connect, state, restart, presence, log out, delete."""
 
 from http import HTTPStatus
 from typing import Any
@@ -17,6 +17,13 @@ from simulator.guards import (
     instance_exists,
     name_is_free,
 )
+from simulator.messages import validation
+
+_PRESENCE: validation.Schema = {
+    "type": "object",
+    "properties": {"presence": {"type": "string", "enum": ["unavailable", "available", "composing", "recording", "paused"]}},
+    "required": ["presence"],
+}
 
 router = APIRouter(prefix="/instance")
 _GUARDED = [Depends(instance_exists), Depends(global_key_or_token)]
@@ -48,8 +55,40 @@ async def connection_state(simulator: Running, name: InstanceName) -> Answer:
     return Answer({"instance": {"instanceName": name, **({"state": state} if state else {})}})
 
 
+@router.get("/connect/{instance_name}", dependencies=_GUARDED)
+async def connect(request: Request, simulator: Running, name: InstanceName) -> Answer:
+    """Connect an instance and give the code to pair it with; `number` asks for a code to type as well."""
+    return Answer(await simulator.instances.connect(name, request.query_params.get("number")))
+
+
+@router.post("/restart/{instance_name}", dependencies=_GUARDED)
+async def restart(simulator: Running, name: InstanceName) -> Answer:
+    """Connect an instance anew."""
+    return Answer(await simulator.instances.restart(name))
+
+
+@router.post("/setPresence/{instance_name}", dependencies=_GUARDED)
+async def set_presence(simulator: Running, name: InstanceName, body: Body) -> Answer:
+    """Show the paired phone's owner as available, typing and so on: to nobody, here."""
+    wrong = validation.problems(body, _PRESENCE)
+    if wrong:
+        raise bad_request(wrong)
+    instance = simulator.instances.known(name, "setPresence")
+    if instance.state != "open":
+        missing = "name" if instance.has_client else "sendPresenceUpdate"
+        raise bad_request(f"TypeError: Cannot read properties of undefined (reading '{missing}')")
+    return Answer({"presence": body["presence"]}, status_code=HTTPStatus.CREATED)
+
+
+@router.delete("/logout/{instance_name}", dependencies=_GUARDED)
+async def log_out(simulator: Running, name: InstanceName) -> Answer:
+    """Forget a pairing, or the wish for one."""
+    await simulator.instances.log_out(name)
+    return Answer({"status": "SUCCESS", "error": False, "response": {"message": "Instance logged out"}})
+
+
 @router.delete("/delete/{instance_name}", dependencies=_GUARDED)
 async def delete(simulator: Running, name: InstanceName) -> Answer:
     """Delete an instance; it is gone a moment after the answer."""
-    simulator.instances.delete(name)
+    await simulator.instances.delete(name)
     return Answer({"status": "SUCCESS", "error": False, "response": {"message": "Instance deleted"}})

@@ -197,7 +197,7 @@ def test_the_schema_of_create_checks_types_and_little_else() -> None:
 
 def test_an_event_body_leaves_the_sender_out_before_pairing_and_never_the_key() -> None:
     event = Event("instance.create", "a", {"x": "ü"}, "http://s", "2026-01-01T00:00:00.000Z", None, None)
-    assert event.body().decode() == (
+    assert event.body.decode() == (
         '{"event":"instance.create","instance":"a","data":{"x":"ü"},"server_url":"http://s","date_time":"2026-01-01T00:00:00.000Z","apikey":null}'
     )
     assert Event("group-participants.update", "a", {}, "", "", "j", None).switch == "GROUP_PARTICIPANTS_UPDATE"

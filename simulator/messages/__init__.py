@@ -1,0 +1,1 @@
+"""Messages: sent through the API, received from simulated contacts, and what becomes of them on either side."""

@@ -1,8 +1,11 @@
 """The bucket for media in MinIO, which anybody may read: 2.2.3 makes it so at every start, and it can't be switched off."""
 
 import asyncio
+import io
 import ipaddress
 import json
+from datetime import timedelta
+from functools import cached_property
 
 from minio import Minio
 from minio.error import MinioException
@@ -12,6 +15,11 @@ from urllib3.exceptions import HTTPError
 from simulator.journal import Journal
 from simulator.settings import S3, StartRefusedError
 
+READABLE_FOR = timedelta(days=7)
+"""How long a presigned URL is good, the most that S3 allows. (The bucket is open to readers anyway.)"""
+
+_PREFIX = "evolution-api/"
+_OWN_METADATA = {"custom-header-application": "evolution-api"}
 _FORBIDDEN_IN_HOST = set("`~!@#$%^&*()+={}[]|\\\"';:><?/")
 _LAST_PORT = 65535
 
@@ -46,6 +54,34 @@ class Media:
         if settings.enabled:
             check_endpoint(settings)
 
+    @property
+    def enabled(self) -> bool:
+        """Whether media go there at all."""
+        return self._settings.enabled
+
+    async def put(self, key: str, content: bytes, mimetype: str) -> str | None:
+        """Upload a file and give the URL at which it can be read.
+
+        A failed upload is logged and nothing more: the URL then leads to nothing. None when no URL can be made.
+        """
+        try:
+            await asyncio.to_thread(self._upload, _PREFIX + key, content, mimetype)
+        except Exception as error:  # noqa: BLE001  (whatever it is, 2.2.3 logs it and goes on)
+            self._journal.error(f"{type(error).__name__}: {error}")
+        return await self.url(key)
+
+    async def url(self, key: str, expires: timedelta = READABLE_FOR) -> str | None:
+        """Give the URL at which a file can be read."""
+        try:
+            return await asyncio.to_thread(self._client.presigned_get_object, self._settings.bucket, _PREFIX + key, expires)
+        except Exception as error:  # noqa: BLE001
+            self._journal.error(f"Error on upload file to minio: {error}")
+            return None
+
+    def _upload(self, name: str, content: bytes, mimetype: str) -> None:
+        metadata: dict[str, str | list[str] | tuple[str]] = dict(_OWN_METADATA)
+        self._client.put_object(self._settings.bucket, name, io.BytesIO(content), len(content), mimetype, metadata)
+
     async def prepare(self) -> None:
         """Make the bucket and open it to readers, once; a failure is logged, and nothing is tried again."""
         if not self._settings.enabled:
@@ -59,7 +95,7 @@ class Media:
             self._journal.info(f"S3 Bucket {self._settings.bucket} - ON")
 
     def _make_bucket(self) -> None:
-        client, bucket = self._client(), self._settings.bucket
+        client, bucket = self._client, self._settings.bucket
         if not self._exists(client):
             client.make_bucket(bucket)
         statement = {"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject"], "Resource": [f"arn:aws:s3:::{bucket}/*"]}
@@ -72,6 +108,7 @@ class Media:
         except (MinioException, HTTPError):
             return False
 
+    @cached_property
     def _client(self) -> Minio:
         settings = self._settings
         return Minio(

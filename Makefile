@@ -7,7 +7,7 @@ json = $(if $(JSON),--json)
 service = $(if $(SERVICE),--service $(SERVICE))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview rotate down destroy wipe env ps logs exec psql restart rebuild scale smoke graph compose status urls open \
+.PHONY: help setup up preview rotate down destroy wipe env ps logs exec psql restart rebuild scale smoke doctor graph compose status urls open \
         test lint test-unit test-app test-e2e bench lock
 
 help:  ## List the targets
@@ -39,6 +39,9 @@ env:  ## Print what bare pulumi needs: eval "$(make -s env)"
 
 ps:  ## List the containers
 	@$(ops) ps $(stack)
+
+doctor:  ## Say what is wrong, or soon will be, and what mends it [JSON=1]
+	@$(ops) doctor $(stack) $(json)
 
 status:  ## Watch the services: state, health, restarts, CPU, memory [ONCE=1, JSON=1]
 	@$(ops) status $(stack) $(if $(ONCE),--once) $(json)

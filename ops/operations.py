@@ -67,5 +67,15 @@ def open_page(stack: str, page: str) -> None:
     open_page(stack, page)
 
 
-OPERATIONS = (graph, compose, status, urls, open_page)
+@click.command()
+@_stack
+@_json
+def doctor(stack: str, as_json: bool) -> None:
+    """Say what is wrong, or soon will be, and what mends it. Exit code 1 when something is wrong."""
+    from ops.doctor import doctor
+
+    sys.exit(doctor(stack, as_json))
+
+
+OPERATIONS = (doctor, graph, compose, status, urls, open_page)
 """All of them."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ops import checkpoint, engine, heal, recovery
 from ops.console import columns, count, say
+from ops.doctor import guard
 from ops.errors import OperatorError
 from ops.progress import Progress
 from ops.pulumi import hand_over, run_quietly, run_told
@@ -43,6 +44,7 @@ def up(stack: str, extra: Iterable[str] = ()) -> Progress:
     begun = time.monotonic()
     session = open_session(stack)
     client = engine.connect(session.variables)
+    guard(client, session.folder)
     plan, observed = heal.make_ready(session, client)
     progress = Progress(volumes=observed.volumes)
     with measured("first up, images included") if not observed.containers else contextlib.nullcontext():

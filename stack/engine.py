@@ -92,6 +92,11 @@ class Engine:
         self.connected = datetime.now(UTC)
         self._is_local = self._client.api.base_url.startswith(("http+docker://", "http://localhost", "http+unix://"))
 
+    @property
+    def api(self) -> docker.APIClient:
+        """The engine's own interface, for what only one service needs."""
+        return self._client.api
+
     def state(self, container_id: str) -> ContainerState:
         """The state of one container."""
         try:
@@ -168,8 +173,8 @@ class Engine:
             if holder is not None:
                 problems.append(f"{setting}: port {port} is held by container {holder.name}: stop it, or give {setting} another port.")
             elif self._is_local and not _is_free(address, port):
-                look = f"`ss -ltnp 'sport = :{port}'` shows which"
-                problems.append(f"{setting}: port {port} is held by another program ({look}): end it, or give {setting} another port.")
+                which = _listener(port) or f"`ss -ltnp 'sport = :{port}'` shows which"
+                problems.append(f"{setting}: port {port} is held by another program ({which}): end it, or give {setting} another port.")
         return problems
 
 
@@ -228,6 +233,18 @@ def _holders(running: Iterable[Container]) -> dict[int, Container]:
             for binding in bindings or []:
                 holders[int(binding["HostPort"])] = container
     return holders
+
+
+def _listener(port: int) -> str:
+    """The process that listens on a port of this machine; nothing when it is another user's, whose sockets are not shown to us."""
+    import psutil  # noqa: PLC0415 - only where something is wrong
+
+    try:
+        sockets = [each for each in psutil.net_connections("tcp") if each.status == psutil.CONN_LISTEN and each.laddr]
+        owners = sorted({each.pid for each in sockets if each.laddr.port == port and each.pid is not None})
+        return ", ".join(f"{psutil.Process(pid).name()}, process {pid}" for pid in owners)
+    except psutil.Error:
+        return ""
 
 
 def _is_free(address: str, port: int) -> bool:

@@ -93,13 +93,9 @@ class Images(pulumi.ComponentResource):
         """The id of the service's image."""
         if service is ServiceName.APP:
             return self._app().image_id
-        if service is ServiceName.EVOLUTION_API and self._settings.simulates_evolution:
-            return self._local(_SIMULATOR.name).image_id
-        setting = _REFERENCES[service]
-        # An image of the user's own choice is meant, also where the others are local.
-        if self._settings.images is ImageSource.LOCAL and service in _LOCAL and self._settings.is_default(setting):
-            return self._local(_LOCAL[service]).image_id
-        return self._from_registry(getattr(self._settings, setting)).image_id
+        local = _local_image(self._settings, service)
+        made = self._local(local) if local else self._from_registry(getattr(self._settings, _REFERENCES[service]))
+        return made.image_id
 
     def _from_registry(self, reference: str) -> docker.RemoteImage:
         if reference not in self._made:
@@ -120,14 +116,11 @@ class Images(pulumi.ComponentResource):
 
     def _base(self, name: str) -> tuple[pulumi.Input[str], str]:
         """An image to build on, as a reference that waits until it is there, and as plain text."""
-        if name == "python" and not self._builds_python():
+        if name == "python" and not _builds_python(self._settings):
             return self._settings.app_python_image, self._settings.app_python_image
         if name not in self._table:
             return name, name
         return self._local(name).name, self._tags[name]
-
-    def _builds_python(self) -> bool:
-        return self._settings.images is ImageSource.LOCAL and self._settings.is_default("app_python_image")
 
     def _build(self, image: LocalImage, repository: str, target: str | None = None) -> docker.RemoteImage:
         """Build an image; again whenever its context, its arguments or an image it builds on changes."""
@@ -148,6 +141,26 @@ class Images(pulumi.ComponentResource):
         # Built before anything goes: with the fixed name the engine would stop the containers first, and a failed build left them away.
         options = pulumi.ResourceOptions(parent=self, delete_before_replace=False)
         return docker.RemoteImage(image.name, name=tag, keep_locally=True, build=build, triggers={"content": content}, opts=options)
+
+
+def registry_references(settings: Settings) -> set[str]:
+    """The images that a stack takes from a registry."""
+    services = set(_REFERENCES) - (set() if settings.pgadmin_enabled else {ServiceName.PGADMIN})
+    references = {str(getattr(settings, _REFERENCES[service])) for service in services if not _local_image(settings, service)}
+    return references if _builds_python(settings) else references | {settings.app_python_image}
+
+
+def _local_image(settings: Settings, service: ServiceName) -> str | None:
+    """The name of the image that is built here for a service; None when its image comes from a registry."""
+    if service is ServiceName.EVOLUTION_API and settings.simulates_evolution:
+        return _SIMULATOR.name
+    # An image of the user's own choice is meant, also where the others are local.
+    chosen = not settings.is_default(_REFERENCES[service])
+    return _LOCAL.get(service) if settings.images is ImageSource.LOCAL and not chosen else None
+
+
+def _builds_python(settings: Settings) -> bool:
+    return settings.images is ImageSource.LOCAL and settings.is_default("app_python_image")
 
 
 def _build_secrets() -> list[docker.RemoteImageBuildSecretArgs] | None:

@@ -1,0 +1,80 @@
+"""`doctor`: what is wrong, or soon will be, each thing with its mend. The guard is the part that runs before each `up`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from ops import engine
+from ops.console import complain, count, say
+from ops.doctor.findings import Finding, Verdict
+from ops.doctor.machine import machine
+from ops.errors import OperatorError
+from ops.session import FOLDER
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from docker import DockerClient
+
+_MARKS = {Verdict.GOOD: ("ok  ", "green"), Verdict.WARNING: ("warn", "yellow"), Verdict.BAD: ("BAD ", "red")}
+
+
+def doctor(stack: str, as_json: bool) -> int:
+    """Look at the machine, at what the stack is to be and, when it is up, at how it is; 1 when something is bad."""
+    # Here and not above: the guard has to be quick, and needs none of it.
+    from ops.doctor.plans import plans  # noqa: PLC0415
+    from ops.doctor.running import running  # noqa: PLC0415
+
+    client = engine.connect()
+    found: list[Finding] = []
+
+    def tell(finding: Finding) -> None:
+        found.append(finding)
+        if not as_json:
+            _say(finding)
+
+    for finding in machine(client, FOLDER):
+        tell(finding)
+    for finding in plans(client, FOLDER, stack):
+        tell(finding)
+    try:
+        for finding in running(client, stack):
+            tell(finding)
+    except OperatorError as error:
+        if not as_json:
+            say(f"{error.what} {error.mend}")
+    wrong, warned = (sum(1 for each in found if each.verdict is verdict) for verdict in (Verdict.BAD, Verdict.WARNING))
+    if as_json:
+        say(json.dumps([asdict(each) for each in found], indent=2))
+    elif wrong:
+        complain(f"{count(wrong, 'thing')} wrong, {count(warned, 'warning')}")
+    else:
+        say(f"nothing wrong, {count(warned, 'warning')}", "green" if not warned else "yellow")
+    return 1 if wrong else 0
+
+
+def guard(client: DockerClient, folder: Path) -> None:
+    """Look at the machine before an `up`, in less than a second; a warning is one line.
+
+    Raises:
+        OperatorError: an `up` can't succeed here; all reasons are named.
+    """
+    found = list(machine(client, folder))
+    for finding in found:
+        if finding.verdict is Verdict.WARNING:
+            say(f"warning: {finding.subject}: {finding.said} ({finding.mend})", "yellow")
+    wrong = [finding for finding in found if finding.verdict is Verdict.BAD]
+    if wrong:
+        raise OperatorError(
+            "This machine can't carry the environment now; nothing was changed.",
+            "\n".join(f"  - {finding.subject}: {finding.said}. Mend: {finding.mend}." for finding in wrong),
+        )
+
+
+def _say(finding: Finding) -> None:
+    mark, colour = _MARKS[finding.verdict]
+    say(f"{mark}  {finding.subject}: {finding.said}", colour if finding.verdict is not Verdict.GOOD else None)
+    if finding.mend:
+        say(f"      mend: {finding.mend}")

@@ -1,0 +1,85 @@
+"""Whether the machine and its engine can carry the environment. Cheap: this part runs before each `up`."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ops.doctor.findings import Finding, bad, good, warning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from docker import DockerClient
+
+_OLDEST_API = (1, 41)
+"""Of Docker Engine 20.10; what the provider and the gates use was tried from there on."""
+
+_GIB = 1024**3
+_LEAST_DISK_GIB, _LITTLE_DISK_GIB = 1.0, 5.0
+_LEAST_MEMORY_GIB = 1.5
+"""The eight containers take 0.4 GiB at idle; images are built beside them."""
+
+_CLOCK_SECONDS = 30
+"""Presigned addresses and WhatsApp's own messages carry times; MinIO refuses what is 15 minutes off."""
+
+
+def machine(client: DockerClient, folder: Path) -> Iterator[Finding]:
+    """Look at the engine, at the disks of the engine and of `folder`, at memory and the clock."""
+    before = datetime.now(UTC)
+    info = client.info()
+    yield engine_version(client.api.api_version, info)
+    yield from _disks(info, folder)
+    yield memory(info["MemTotal"] / _GIB)
+    yield clock(info.get("SystemTime", ""), before, datetime.now(UTC))
+
+
+def engine_version(api: str, info: dict[str, Any]) -> Finding:
+    """The engine and its API."""
+    said = f"Docker Engine {info.get('ServerVersion')}, API {api}, {info.get('OperatingSystem')}"
+    major, _, minor = api.partition(".")
+    if (int(major), int(minor)) < _OLDEST_API:
+        return bad("engine", f"{said}: older than API 1.41", "install Docker Engine 20.10 or newer")
+    return good("engine", said)
+
+
+def _disks(info: dict[str, Any], folder: Path) -> Iterator[Finding]:
+    root = Path(info.get("DockerRootDir") or "/")
+    if root.is_dir():  # else the engine is on another machine
+        yield disk("disk of the engine", root, shutil.disk_usage(root).free / _GIB)
+    yield disk("disk of the project", folder, shutil.disk_usage(folder).free / _GIB)
+
+
+def disk(subject: str, place: Path, free_gib: float) -> Finding:
+    """The space left at a place."""
+    said = f"{free_gib:.1f} GiB free at {place}"
+    mend = "make room: `docker system df` shows what the engine holds, `make backups` which archives there are"
+    if free_gib < _LEAST_DISK_GIB:
+        return bad(subject, f"{said}: databases stop when they can't write", mend)
+    return warning(subject, f"{said}: little for data that grows", mend) if free_gib < _LITTLE_DISK_GIB else good(subject, said)
+
+
+def memory(total_gib: float) -> Finding:
+    """The memory of the engine's machine."""
+    said = f"{total_gib:.1f} GiB"
+    if total_gib < _LEAST_MEMORY_GIB:
+        return warning("memory", f"{said}: tight for eight containers", "use a machine, or give Docker's own one, at least 2 GiB")
+    return good("memory", said)
+
+
+def clock(engine_time: str, before: datetime, after: datetime) -> Finding:
+    """Whether the engine's clock and this machine's agree."""
+    if not engine_time:
+        return good("clock", "the engine tells no time")
+    told = datetime.fromisoformat(f"{engine_time[:19]}+00:00") if engine_time.endswith("Z") else _with_offset(engine_time)
+    off = max((before - told).total_seconds(), (told - after).total_seconds())
+    if off > _CLOCK_SECONDS:
+        return bad("clock", f"the engine's clock is {off:.0f} s off this machine's", "set both clocks by NTP")
+    return good("clock", "the engine's clock agrees with this machine's")
+
+
+def _with_offset(text: str) -> datetime:
+    """The engine's own form has nanoseconds: `2026-11-22T13:00:00.123456789-03:00`."""
+    return datetime.fromisoformat(text[:19] + text[-6:])

@@ -1,0 +1,89 @@
+"""How the running environment is: health, restarts, ends, log lines, and whether each credential works for those who use it."""
+
+from __future__ import annotations
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from ops.doctor.credentials import credentials
+from ops.doctor.findings import Finding, bad, good, warning
+from ops.doctor.trouble import signs_in
+from ops.status import Status, look
+from stack.vocabulary import ServiceName
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from docker import DockerClient
+
+_LOG_SECONDS = 600
+_LOG_LINES = 2000
+_NEARLY_FULL = 0.9
+
+
+def running(client: DockerClient, stack: str) -> Iterator[Finding]:
+    """Look at every container of the stack.
+
+    Raises:
+        OperatorError: there are none.
+    """
+    seen = look(client, stack)
+    with ThreadPoolExecutor(max_workers=len(seen)) as pool:
+        for each, lines in zip(seen, pool.map(lambda each: _log(client, each), seen), strict=True):
+            yield from condition(each)
+            yield from log(each, lines)
+    yield from credentials(client, seen)
+    yield from _application(client, seen)
+
+
+def condition(seen: Status) -> Iterator[Finding]:
+    """State, health, restarts and memory of one container."""
+    subject, name = seen.container, seen.service
+    see = f"make logs SERVICE={name}"
+    if seen.state != "running":
+        ended = f"exit code {seen.exit_code}{', out of memory' if seen.out_of_memory else ''}"
+        yield bad(subject, f"{seen.state} ({ended})", f"`make up` starts it; {see}")
+    elif seen.health == "unhealthy":
+        yield bad(subject, "runs, but its health check fails", f"{see}; make restart SERVICE={name}")
+    else:
+        yield good(subject, f"runs{f', {seen.health}' if seen.health else ''}")
+    if seen.restarts:
+        yield warning(subject, f"ended by itself and was restarted {seen.restarts} times", see)
+    if seen.memory_mib is not None and seen.memory_limit_mib and seen.memory_mib > _NEARLY_FULL * seen.memory_limit_mib:
+        setting = name.upper().replace("-", "_")
+        yield warning(
+            subject, f"uses {seen.memory_mib:.0f} of {seen.memory_limit_mib:.0f} MiB", f"raise its memory limit ({setting}_MEMORY_MB)"
+        )
+
+
+def log(seen: Status, lines: list[str]) -> Iterator[Finding]:
+    """What the last lines of one container mean."""
+    for sign, count in signs_in(seen.service, lines):
+        example = next(line for line in reversed(lines) if sign.pattern.search(line)).strip()[:160]
+        yield warning(seen.container, f"{sign.meaning} ({count} lines in {_LOG_SECONDS // 60} minutes, as in: {example})", sign.mend)
+
+
+def _log(client: DockerClient, seen: Status) -> list[str]:
+    raw: bytes = client.api.logs(seen.container, tail=_LOG_LINES, since=int(time.time()) - _LOG_SECONDS)
+    return raw.decode(errors="replace").splitlines()
+
+
+def _application(client: DockerClient, seen: list[Status]) -> Iterator[Finding]:
+    """What the application says of what it needs: its database, RabbitMQ, Evolution API and the key for it."""
+    for each in seen:
+        if each.service != ServiceName.APP or each.state != "running":
+            continue
+        run = client.api.exec_create(each.container, ["python", "-m", "src.healthcheck"])["Id"]
+        told: bytes = client.api.exec_start(run)
+        try:
+            dependencies: dict[str, dict[str, Any]] = json.loads(told)["dependencies"]
+        except (ValueError, KeyError):
+            yield bad(each.container, f"its readiness can't be read: {told.decode(errors='replace')[:200]}", "make logs SERVICE=app")
+            continue
+        for name, state in dependencies.items():
+            if state.get("state") != "ok":
+                yield bad(each.container, f"{name}: {state.get('problem')}", str(state.get("mend")))
+            else:
+                yield good(each.container, f"{name} can be used")

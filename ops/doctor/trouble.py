@@ -1,0 +1,86 @@
+"""Log lines that mean trouble, by service: what they mean and what mends it.
+
+Evolution API's were seen while 2.2.3 ran, or stand in its source; most of its failures show nowhere else: it goes on without what it lost.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from stack.vocabulary import ServiceName
+
+
+@dataclass(frozen=True)
+class Sign:
+    """A kind of log line.
+
+    Attributes:
+        pattern: what is looked for in a line.
+        meaning: what it says about the service.
+        mend: what to do.
+        least: how many such lines among those looked at mean it; one may be a passing moment.
+    """
+
+    pattern: re.Pattern[str]
+    meaning: str
+    mend: str
+    least: int = 1
+
+
+def _sign(pattern: str, meaning: str, mend: str, least: int = 1) -> Sign:
+    return Sign(re.compile(pattern, re.IGNORECASE), meaning, mend, least)
+
+
+_EVOLUTION = (
+    _sign("redis disconnected", "it has lost Redis, which holds WhatsApp's session keys: sending hangs", "see the log of redis", least=5),
+    _sign(
+        "S3 ERROR|S3Error|\\[S3 Service\\] Error", "it can't use MinIO: media is lost", "see the log of minio, then restart evolution-api"
+    ),
+    _sign(
+        "unhandledRejection.*(ECONNREFUSED|ACCESS.REFUSED|handshake|frame_max)",
+        "it started without RabbitMQ, and never tries again: events are dropped",
+        "restart evolution-api when RabbitMQ is well",
+    ),
+    _sign("P3009|failed migrations", "a migration of its database was cut short", "`prisma migrate resolve`, or restore a backup"),
+    _sign("Migration failed", "it can't migrate its database", "see the log of evolution_postgres"),
+    _sign("QR code limit reached", "nobody scanned the code of an instance", "ask for a code again when the phone is at hand"),
+    _sign(
+        "connection\\.update|CONNECTION_UPDATE|connecting to whatsapp",
+        "it reconnects without end: WhatsApp can't be reached",
+        "see that evolution-api reaches web.whatsapp.com; deleting the instance doesn't stop it, a restart does",
+        least=100,
+    ),
+)
+_POSTGRES = (
+    _sign("password authentication failed", "somebody uses an old or wrong password", "`make up`; then look for other users of the port"),
+    _sign("No space left on device|could not (write|extend)", "its disk is full", "make room, then `make up`"),
+    _sign("remaining connection slots|too many clients", "all connections are taken", "raise its ..._MAX_CONNECTIONS setting"),
+    _sign("database system was interrupted|not properly shut down", "it was killed, and recovered", "nothing; see why it was killed"),
+)
+SIGNS: dict[str, tuple[Sign, ...]] = {
+    ServiceName.EVOLUTION_API: _EVOLUTION,
+    ServiceName.DB: _POSTGRES,
+    ServiceName.EVOLUTION_POSTGRES: _POSTGRES,
+    ServiceName.REDIS: (
+        _sign("OOM command not allowed|used memory > 'maxmemory'", "its memory is full: it refuses writes", "raise REDIS_MEMORY_MB"),
+        _sign("MISCONF|Can't save in background|No space left", "it can't write its data", "make room on the disk"),
+    ),
+    ServiceName.RABBITMQ: (
+        _sign("(memory|disk) resource limit alarm set", "it is full, and takes no more messages", "raise RABBITMQ_MEMORY_MB, or make room"),
+        _sign("invalid credentials|login refused", "somebody uses an old or wrong password", "`make up`; then look for other users"),
+    ),
+    ServiceName.MINIO: (_sign("drive (not found|full)|storage.*full|No space left", "it can't write its data", "make room on the disk"),),
+    ServiceName.AUDIO_CONVERTER: (_sign("panic:|index out of range", "it fails over short clips", "use another AUDIO_CONVERTER_IMAGE"),),
+    ServiceName.APP: (
+        _sign("lost its connection to RabbitMQ", "Evolution API drops events", "make restart SERVICE=evolution-api"),
+        _sign('Traceback|"exception":', "a request failed by a mistake in the code", "make logs SERVICE=app"),
+    ),
+}
+"""What is looked for in each service's log."""
+
+
+def signs_in(service: str, lines: list[str]) -> list[tuple[Sign, int]]:
+    """The signs that show in a service's log lines, with how often."""
+    counted = [(sign, sum(1 for line in lines if sign.pattern.search(line))) for sign in SIGNS.get(service, ())]
+    return [(sign, count) for sign, count in counted if count >= sign.least]

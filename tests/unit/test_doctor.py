@@ -1,0 +1,157 @@
+"""What the doctor makes of what it sees; that it sees it is tried on a real engine."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
+
+from ops.doctor import guard
+from ops.doctor.credentials import trials
+from ops.doctor.findings import Verdict
+from ops.doctor.machine import clock, disk, engine_version, memory
+from ops.doctor.running import condition
+from ops.doctor.trouble import SIGNS, signs_in
+from ops.errors import OperatorError
+from ops.status import Status, age
+from stack.vocabulary import ServiceName
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+def seen(**changed: object) -> Status:
+    usual: dict[str, object] = {
+        "service": "redis",
+        "replica": 1,
+        "container": "whatsapp-dev-redis-1",
+        "state": "running",
+        "health": "healthy",
+        "since": "",
+        "restarts": 0,
+        "exit_code": None,
+        "out_of_memory": False,
+        "cpu_percent": 0.1,
+        "memory_mib": 4.0,
+        "memory_limit_mib": 256.0,
+        "ports": (),
+        "image": "redis:7",
+    }
+    return Status(**(usual | changed))  # type: ignore[arg-type]
+
+
+def engine(**info: object) -> Mock:
+    client = Mock()
+    client.api.api_version = "1.41"
+    client.info.return_value = {"ServerVersion": "20.10", "MemTotal": 8 * 1024**3, "DockerRootDir": "/nowhere", "SystemTime": ""} | info
+    return client
+
+
+@pytest.mark.parametrize(("api", "verdict"), [("1.40", Verdict.BAD), ("1.41", Verdict.GOOD), ("1.100", Verdict.GOOD)])
+def test_an_engine_older_than_20_10_is_refused(api: str, verdict: Verdict) -> None:
+    assert engine_version(api, {}).verdict is verdict
+
+
+@pytest.mark.parametrize(("free", "verdict"), [(0.9, Verdict.BAD), (3, Verdict.WARNING), (6, Verdict.GOOD)])
+def test_a_disk_that_is_nearly_full_is_said_before_databases_stop(free: float, verdict: Verdict) -> None:
+    assert disk("disk", Path("/"), free).verdict is verdict
+
+
+def test_little_memory_is_a_warning() -> None:
+    assert (memory(1.0).verdict, memory(4.0).verdict) == (Verdict.WARNING, Verdict.GOOD)
+
+
+@pytest.mark.parametrize(
+    ("told", "verdict"),
+    [
+        ("2026-11-22T09:00:00.123456789-03:00", Verdict.GOOD),
+        ("2026-11-22T12:00:00.1Z", Verdict.GOOD),
+        ("2026-11-22T12:05:00Z", Verdict.BAD),
+        ("2026-11-22T11:55:00Z", Verdict.BAD),
+        ("", Verdict.GOOD),
+    ],
+)
+def test_a_clock_that_is_minutes_off_is_bad_in_either_direction(told: str, verdict: Verdict) -> None:
+    assert clock(told, NOW, NOW + timedelta(seconds=1)).verdict is verdict
+
+
+def test_the_guard_refuses_an_up_with_all_reasons_and_their_mends(tmp_path: Path) -> None:
+    client = engine(SystemTime="2020-01-01T00:00:00Z")
+    client.api.api_version = "1.30"
+    with pytest.raises(OperatorError) as refused:
+        guard(client, tmp_path)
+    assert "nothing was changed" in refused.value.what
+    assert "clock" in refused.value.cause
+    assert "1.41" in refused.value.cause
+    assert refused.value.cause.count("Mend:") == 2
+
+
+def test_the_guard_lets_a_good_machine_pass_without_a_word(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    guard(engine(), tmp_path)
+    assert "BAD" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"state": "exited", "exit_code": 137, "out_of_memory": True, "health": ""}, "exited (exit code 137, out of memory)"),
+        ({"health": "unhealthy"}, "its health check fails"),
+        ({"restarts": 3}, "restarted 3 times"),
+        ({"memory_mib": 250.0}, "uses 250 of 256 MiB"),
+    ],
+)
+def test_what_ails_a_container_is_said_with_a_mend(changed: dict[str, object], words: str) -> None:
+    ailing = [finding for finding in condition(seen(**changed)) if finding.verdict is not Verdict.GOOD]
+    assert words in " ".join(finding.said for finding in ailing)
+    assert all(finding.mend for finding in ailing)
+
+
+def test_a_healthy_container_gets_no_more_than_a_good_word() -> None:
+    assert [finding.verdict for finding in condition(seen())] == [Verdict.GOOD]
+
+
+@pytest.mark.parametrize(
+    ("service", "line", "times", "meaning"),
+    [
+        ("evolution-api", "[Evolution API] ERROR [Redis] redis disconnected", 5, "lost Redis"),
+        ("evolution-api", "S3 ERROR:  Error: connect ECONNREFUSED 172.18.0.5:9000", 1, "can't use MinIO"),
+        ("evolution-api", "[unhandledRejection] connect ECONNREFUSED 172.18.0.4:5672", 1, "started without RabbitMQ"),
+        ("evolution-api", "[unhandledRejection] Handshake terminated by server: 403 (ACCESS-REFUSED)", 1, "started without RabbitMQ"),
+        ("evolution-api", "CONNECTION_UPDATE connecting", 100, "reconnects without end"),
+        ("db", 'FATAL:  password authentication failed for user "app"', 1, "wrong password"),
+        ("rabbitmq", "memory resource limit alarm set on node rabbit@rabbitmq.", 1, "is full"),
+        ("redis", "OOM command not allowed when used memory > 'maxmemory'.", 1, "memory is full"),
+    ],
+)
+def test_a_log_line_that_means_trouble_is_explained(service: str, line: str, times: int, meaning: str) -> None:
+    assert meaning in " ".join(sign.meaning for sign, _ in signs_in(service, [line] * times))
+    assert not signs_in(service, [line] * (times - 1)), "fewer lines are a passing moment"
+
+
+def test_ordinary_lines_mean_nothing() -> None:
+    lines = ["redis ready", "HTTP - ON: 8080", "database system is ready to accept connections", "Server startup complete"]
+    assert not [sign for service in SIGNS for sign in signs_in(service, lines)]
+
+
+def test_each_credential_of_evolution_is_tried_where_it_is_used_and_shows_in_no_command_line() -> None:
+    environment = {
+        "DATABASE_CONNECTION_URI": "postgresql://evolution:s%40cret1@evolution_postgres:5432/evolution?schema=public",
+        "CACHE_REDIS_URI": "redis://:secret2@redis:6379/6",
+        "RABBITMQ_URI": "amqp://whatsapp:secret3@rabbitmq:5672/%2F?frameMax=131072",
+        "S3_ACCESS_KEY": "whatsapp",
+        "S3_SECRET_KEY": "secret4",
+        "S3_PORT": "9000",
+        "API_AUDIO_CONVERTER": "http://audio-converter:4040/process-audio",
+        "API_AUDIO_CONVERTER_KEY": "secret5",
+    }
+    tried = {trial.service: trial for trial in trials(environment)}
+    services = ServiceName.EVOLUTION_POSTGRES, ServiceName.REDIS, ServiceName.RABBITMQ, ServiceName.MINIO, ServiceName.AUDIO_CONVERTER
+    assert set(tried) == set(services)
+    for number, service in enumerate(services, 1):
+        secret = "s@cret1" if number == 1 else f"secret{number}"
+        assert any(secret in value for value in tried[service].secrets.values())
+        assert secret not in tried[service].line
+
+
+@pytest.mark.parametrize(("ago", "shown"), [(5, "5s"), (119, "1m"), (7200, "2h"), (200000, "2d")])
+def test_an_age_is_told_in_its_largest_unit(ago: int, shown: str) -> None:
+    assert age((NOW - timedelta(seconds=ago)).isoformat(), NOW) == shown

@@ -240,8 +240,8 @@ def _listener(port: int) -> str:
     import psutil  # noqa: PLC0415 - only where something is wrong
 
     try:
-        sockets = [each for each in psutil.net_connections("tcp") if each.status == psutil.CONN_LISTEN and each.laddr]
-        owners = sorted({each.pid for each in sockets if each.laddr.port == port and each.pid is not None})
+        sockets = [each for each in psutil.net_connections("tcp") if each.status == psutil.CONN_LISTEN]
+        owners = sorted({each.pid for each in sockets if getattr(each.laddr, "port", None) == port and each.pid is not None})
         return ", ".join(f"{psutil.Process(pid).name()}, process {pid}" for pid in owners)
     except psutil.Error:
         return ""

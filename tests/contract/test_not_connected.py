@@ -64,7 +64,6 @@ ANSWERS: list[tuple[str, str, dict[str, Any] | None, int, object]] = [
     ("POST", "chat/findChats", {}, 200, []),
     ("POST", "chat/findContacts", {}, 200, []),
     ("GET", "group/fetchAllGroups", None, 400, refused("The getParticipants needs to be informed in the query")),
-    ("GET", "chatwoot/find", None, 400, refused("Chatwoot is disabled")),
 ]
 
 

@@ -7,9 +7,19 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from src import health
+from src.access import SECURED_PREFIXES
+from src.background import Service, running
+from src.error_handlers import add_error_handlers
+from src.guards import BodyLimit, CallerKey
+from src.instances import routes as instances
 from src.logs import RequestLog
+from src.messages import routes as messages
+from src.openapi import DESCRIPTION, TAGS, describe
 from src.resources import open_resources
 from src.settings import Settings
+
+SERVICES: tuple[Service, ...] = ()
+"""What runs beside the requests."""
 
 _log = logging.getLogger("app")
 
@@ -19,13 +29,19 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_resources(settings) as resources:
+        async with open_resources(settings) as resources, running(SERVICES, resources):
             app.state.resources = resources
             _log.info("started", extra={"environment": settings.environment, "evolution": resources.evolution.url})
             yield
         _log.info("stopped")
 
-    app = FastAPI(title="WhatsApp application", lifespan=lifespan)
+    app = FastAPI(title="WhatsApp application", description=DESCRIPTION, version="1.0.0", openapi_tags=TAGS, lifespan=lifespan)
+    app.add_middleware(BodyLimit)  # the one that is added last comes first
+    if settings.app_api_key:
+        app.add_middleware(CallerKey, settings.app_api_key, SECURED_PREFIXES)
     app.add_middleware(RequestLog)
-    app.include_router(health.router)
+    add_error_handlers(app, settings)
+    for router in (messages.router, instances.router, health.router):
+        app.include_router(router)
+    describe(app)
     return app

@@ -2,26 +2,37 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, field
+from typing import Annotated, cast
 
-from fastapi import Request
+from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from src.database import create_engine
 from src.evolution import EvolutionClient
+from src.faults import Fault
 from src.revisions import expected_heads
 from src.settings import Settings
 
 
 @dataclass(frozen=True)
 class Resources:
-    """The connections that all requests share."""
+    """The connections that all requests and the background services share.
+
+    Attributes:
+        settings: the application's settings.
+        engine: the pool of connections to the database.
+        evolution: the client of Evolution API.
+        expected_heads: the revisions of the schema that this code was written for.
+        faults: what background services have found wrong with what they depend on, by the name under which readiness shows it,
+            as in `rabbitmq`; None when all is well with it, absent when no service uses it. Written by the services.
+    """
 
     settings: Settings
     engine: AsyncEngine
     evolution: EvolutionClient
     expected_heads: frozenset[str]
+    faults: dict[str, Fault | None] = field(default_factory=dict)
 
 
 @asynccontextmanager
@@ -38,3 +49,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
 def resources_of(request: Request) -> Resources:
     """Give a route the resources of the application that serves it (a FastAPI dependency)."""
     return cast("Resources", request.app.state.resources)
+
+
+UsedResources = Annotated[Resources, Depends(resources_of)]
+"""What a route declares to be given the resources."""

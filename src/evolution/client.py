@@ -1,7 +1,8 @@
 """The calls of Evolution API 2.2.3 that this application makes, typed."""
 
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -43,6 +44,19 @@ _FOUND_MESSAGES_ANSWER = TypeAdapter(answers.FoundMessagesAnswer)
 _Answer = TypeVar("_Answer")
 
 
+@dataclass(frozen=True)
+class Webhook:
+    """Where an instance's events are posted, and the secret that comes with them in the header X-Webhook-Secret."""
+
+    url: str
+    secret: SecretStr
+
+    def body(self) -> dict[str, Any]:
+        """Return it as Evolution takes it."""
+        headers = {"X-Webhook-Secret": self.secret.get_secret_value()}
+        return {"enabled": True, "url": self.url, "headers": headers, "events": list(INSTANCE_EVENTS), "byEvents": False, "base64": False}
+
+
 class EvolutionClient:
     """Calls Evolution API with one key over a shared pool of connections, which the context manager closes.
 
@@ -80,13 +94,17 @@ class EvolutionClient:
         """Return all instances; Evolution asks its database for them."""
         return self._read(await self._call("GET", "/instance/fetchInstances"), _INSTANCES)
 
-    async def create_instance(self, name: str, number: str | None = None) -> answers.CreatedInstance:
+    async def create_instance(self, name: str, number: str | None = None, webhook: Webhook | None = None) -> answers.CreatedInstance:
         """Make an instance, which is not connected yet: asking for a QR code at once would make Evolution wait 5 s.
 
         Raises:
             NameTakenError: there is one of that name.
         """
-        body = {"instanceName": name, "integration": "WHATSAPP-BAILEYS", "qrcode": False} | ({"number": number} if number else {})
+        body: dict[str, Any] = {"instanceName": name, "integration": "WHATSAPP-BAILEYS", "qrcode": False}
+        if number:
+            body["number"] = number
+        if webhook:
+            body["webhook"] = webhook.body()
         return self._read(await self._guarded_call("POST", "/instance/create", body), _CREATED_INSTANCE)
 
     async def connect(self, name: str, number: str | None = None) -> answers.Connection:
@@ -166,11 +184,9 @@ class EvolutionClient:
         answer = await self._guarded_call("POST", f"/chat/findMessages/{_segment(name)}", body)
         return self._read(answer, _FOUND_MESSAGES_ANSWER).messages
 
-    async def set_webhook(self, name: str, url: str, secret: SecretStr, events: Sequence[str] = INSTANCE_EVENTS) -> None:
-        """Have the instance's events posted to `url`, with the secret in the header X-Webhook-Secret."""
-        headers = {"X-Webhook-Secret": secret.get_secret_value()}
-        webhook = {"enabled": True, "url": url, "headers": headers, "events": list(events), "byEvents": False, "base64": False}
-        await self._guarded_call("POST", f"/webhook/set/{_segment(name)}", {"webhook": webhook})
+    async def set_webhook(self, name: str, webhook: Webhook) -> None:
+        """Have the instance's events posted."""
+        await self._guarded_call("POST", f"/webhook/set/{_segment(name)}", {"webhook": webhook.body()})
 
     async def _send(self, how: str, name: str, body: Mapping[str, Any], timeout_seconds: float) -> answers.SentMessage:
         answer = await self._guarded_call("POST", f"/message/{how}/{_segment(name)}", body, timeout_seconds=timeout_seconds)

@@ -1,0 +1,1 @@
+"""WhatsApp connections: made, paired, looked at and removed, through Evolution API."""

@@ -1,0 +1,153 @@
+"""What callers want of instances, done through Evolution API and kept in the database."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from sqlalchemy import RowMapping
+
+from src import problems
+from src.evolution import InstanceUnknownError, NameTakenError
+from src.evolution.answers import Connection, InstanceState, InstanceSummary
+from src.evolution.client import Webhook
+from src.instances import store
+from src.problems import ProblemError
+from src.resources import Resources
+from src.settings import EventsVia, Settings
+
+DELETION_WAIT_SECONDS = 5.0
+_POLL_SECONDS = 0.1
+
+_log = logging.getLogger("app.instances")
+
+
+@dataclass(frozen=True)
+class Made:
+    """An instance, and whether it was made or taken over from Evolution."""
+
+    instance: RowMapping
+    is_new: bool
+
+
+async def make(resources: Resources, name: str, number: str | None) -> Made:
+    """Make an instance, or take over one that Evolution has and the application doesn't know.
+
+    Raises:
+        ProblemError: both have it.
+        EvolutionError: Evolution did not make it.
+    """
+    webhook = _webhook(resources.settings)
+    try:
+        created = await resources.evolution.create_instance(name, number, webhook)
+    except NameTakenError:
+        if await store.get(resources.engine, name):
+            raise _exists(name) from None
+        return Made(await _take_over(resources, name, webhook), is_new=False)
+    row = await store.put(resources.engine, created.id, name, created.state, None, None)
+    _log.info("instance made", extra={"instance": name})
+    return Made(row, is_new=True)
+
+
+async def _take_over(resources: Resources, name: str, webhook: Webhook | None) -> RowMapping:
+    found = await _summary(resources, name)
+    if webhook:
+        await resources.evolution.set_webhook(name, webhook)
+    row = await store.put(resources.engine, found.id, name, found.connection_status, found.phone, found.profile_name)
+    _log.info("instance taken over from Evolution API", extra={"instance": name})
+    return row
+
+
+async def _summary(resources: Resources, name: str) -> InstanceSummary:
+    for each in await resources.evolution.instances():
+        if each.name == name:
+            return each
+    raise ProblemError(
+        problems.INSTANCE_EXISTS,
+        f"Evolution API has the name {name!r} in use, but lists no such instance: it is being made or removed at this moment.",
+        "try again in a few seconds.",
+    )
+
+
+def _webhook(settings: Settings) -> Webhook | None:
+    if settings.events_via is not EventsVia.WEBHOOK or settings.webhook_secret is None:
+        return None
+    return Webhook(str(settings.webhook_url), settings.webhook_secret)
+
+
+async def known(resources: Resources, name: str) -> RowMapping:
+    """Return an instance that the application has.
+
+    Raises:
+        ProblemError: it has none of that name.
+    """
+    if row := await store.get(resources.engine, name):
+        return row
+    raise ProblemError(
+        problems.INSTANCE_UNKNOWN,
+        f"There is no instance {name!r}.",
+        "create it, or take it over from Evolution API, by POST /instances.",
+    )
+
+
+async def state(resources: Resources, name: str) -> InstanceState:
+    """Return how an instance is connected now, as Evolution says."""
+    await known(resources, name)
+    return await resources.evolution.state(name)
+
+
+async def connect(resources: Resources, name: str) -> Connection:
+    """Begin to pair an instance, or go on, and return its code.
+
+    Raises:
+        ProblemError: it is connected, or there is no code yet.
+    """
+    await known(resources, name)
+    connection = await resources.evolution.connect(name)
+    if connection.state == "open":
+        mend = "to pair another phone, log the instance out first: POST /instances/{name}/logout."
+        raise ProblemError(problems.INSTANCE_OPEN, f"The instance {name!r} is connected; there is nothing to scan.", mend)
+    if not connection.code or not connection.base64:
+        raise ProblemError(
+            problems.QR_NOT_READY,
+            f"Evolution API has no QR code for the instance {name!r} yet.",
+            "try again in a few seconds; if none ever comes, evolution-api can't reach WhatsApp, or CONFIG_SESSION_PHONE_VERSION is old.",
+        )
+    return connection
+
+
+async def log_out(resources: Resources, name: str) -> None:
+    """Unpair an instance's phone; the instance stays."""
+    await known(resources, name)
+    await resources.evolution.logout(name)
+    _log.info("instance logged out", extra={"instance": name})
+
+
+async def delete(resources: Resources, name: str) -> None:
+    """Remove an instance from Evolution and from the application; its messages stay.
+
+    One that Evolution doesn't have any more is just forgotten.
+    """
+    await known(resources, name)
+    try:
+        await resources.evolution.delete_instance(name)
+        await _wait_until_gone(resources, name)
+    except InstanceUnknownError:
+        pass
+    await store.remove(resources.engine, name)
+    _log.info("instance deleted", extra={"instance": name})
+
+
+async def _wait_until_gone(resources: Resources, name: str) -> None:
+    """Wait for Evolution, which answers before it is done: a new instance of the same name would find the old one.
+
+    Raises:
+        InstanceUnknownError: as soon as it is gone; nothing, if it takes too long.
+    """
+    for _ in range(int(DELETION_WAIT_SECONDS / _POLL_SECONDS)):
+        await resources.evolution.state(name)
+        await asyncio.sleep(_POLL_SECONDS)
+    _log.warning("Evolution API has not removed the instance within %.0f s", DELETION_WAIT_SECONDS, extra={"instance": name})
+
+
+def _exists(name: str) -> ProblemError:
+    return ProblemError(problems.INSTANCE_EXISTS, f"The instance {name!r} exists already.", "use it, or choose another name.")

@@ -1,0 +1,141 @@
+"""Values of a message to send, in the form that Evolution API 2.2.3 takes: to whom, and which media."""
+
+import mimetypes
+import re
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+_NUMBER = re.compile(r"[1-9]\d{6,14}")
+_SPACING = re.compile(r"[\s().-]")
+_JID = re.compile(r"[1-9]\d{6,14}@s\.whatsapp\.net|\d[\d-]{8,40}@g\.us|\d{5,20}@lid")
+
+RECIPIENT_LIMIT = 64
+URL_LIMIT = 2083
+"""Evolution takes longer ones for base64, as validator.js does."""
+_LABEL = re.compile(r"(?!-)[A-Za-z0-9\u00a1-\uffff-]{1,63}(?<!-)")
+_TOP_LEVEL = re.compile(r"[A-Za-z\u00a1-\uffff]{2,63}|xn[A-Za-z0-9-]{2,}")
+_DATA_URI = re.compile(
+    r"data:(?P<mimetype>[\w.+-]+/[\w.+-]+)?(?P<parameters>(?:;[\w.+-]+=[^;,]*)*)(?P<base64>;base64)?,", re.ASCII | re.IGNORECASE
+)
+_BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
+
+DEFAULT_MIMETYPES = {"image": "image/png", "video": "video/mp4", "audio": "audio/mpeg", "document": "application/octet-stream"}
+"""What media are taken for when nothing tells; of images and videos Evolution says the same."""
+
+
+def chat_of(recipient: str) -> str:
+    """Return the JID of a number, with or without its spacing, or of a JID.
+
+    A number of Brazil, Mexico or Argentina loses the digit that is dialled but not known to WhatsApp, by Evolution's own rule
+    (`createJid` in 2.2.3), so that all messages to an account are of one chat.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if len(recipient) > RECIPIENT_LIMIT:
+        raise ValueError(f"longer than {RECIPIENT_LIMIT} characters")
+    if "@" in recipient:
+        if not _JID.fullmatch(recipient):
+            raise ValueError("not a JID of a person or a group, as in 5511999990001@s.whatsapp.net or 120363040000000000@g.us")
+        user, _, server = recipient.partition("@")
+        return f"{_as_known(user)}@{server}" if server == "s.whatsapp.net" else recipient
+    digits = _SPACING.sub("", recipient).removeprefix("+")
+    if not _NUMBER.fullmatch(digits) or not digits.isascii():
+        raise ValueError("not a phone number with its country code, 7 to 15 digits, as in 5511999990001")
+    return f"{_as_known(digits)}@s.whatsapp.net"
+
+
+def _as_known(number: str) -> str:
+    if len(number) != 13:
+        return number
+    if number.startswith(("52", "54")):
+        return number[:2] + number[3:]
+    if number.startswith("55") and number[2:4] >= "31" and number[5] >= "7":
+        return number[:4] + number[5:]
+    return number
+
+
+def number_of(chat: str) -> str:
+    """Return what Evolution wants as `number`: a person's digits, else the JID."""
+    return chat.removesuffix("@s.whatsapp.net")
+
+
+@dataclass(frozen=True)
+class MediaSource:
+    """Media to send: a URL, or base64.
+
+    Attributes:
+        content: the URL, or the bare base64.
+        is_url: which of the two.
+        mimetype: what a data: URI says that it is.
+    """
+
+    content: str
+    is_url: bool = False
+    mimetype: str | None = None
+
+
+def media_source(given: str) -> MediaSource:
+    """Read a URL, base64 or a base64 data: URI.
+
+    Raises:
+        ValueError: it is none, or a URL that Evolution doesn't take.
+    """
+    if re.match(r"[a-z][a-z0-9+.-]*://", given, re.IGNORECASE):
+        _check_url(given)
+        return MediaSource(given, is_url=True)
+    mimetype = None
+    if given[:5].lower() == "data:":
+        head = _DATA_URI.match(given)
+        if not head or not head["base64"]:
+            raise ValueError("a data: URI that is not of the form data:<type>/<subtype>;base64,<base64>")
+        mimetype = (head["mimetype"] or "text/plain") + head["parameters"]
+        given = given[head.end() :]
+    given = "".join(given.split())
+    if len(given) % 4 or not _BASE64.fullmatch(given):
+        raise ValueError("neither an http(s) URL nor base64, padded with =, nor a base64 data: URI")
+    return MediaSource(given, mimetype=mimetype)
+
+
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host or parts.scheme.lower() not in {"http", "https"} or port == 0 or re.search(r"[\s<>]", url) or len(url) > URL_LIMIT:
+        raise ValueError(f"not a usable http(s) URL of at most {URL_LIMIT} characters")
+    if not _is_address(host) and not _is_dotted(host):
+        raise ValueError(
+            f"Evolution API takes no URL with the host {host!r}: it wants an IP address, or a name with a dot and without an underscore; "
+            "use one, or send the bytes in base64"
+        )
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_dotted(host: str) -> bool:
+    *labels, last = host.split(".")
+    return bool(labels) and all(_LABEL.fullmatch(label) for label in labels) and _TOP_LEVEL.fullmatch(last) is not None
+
+
+def file_name_of(kind: str, source: MediaSource, mimetype: str | None) -> str | None:
+    """Name a document that came without a name, which Evolution either refuses or names after the URL's host."""
+    if kind != "document":
+        return None
+    name = PurePosixPath(unquote(urlsplit(source.content).path)).name if source.is_url else ""
+    return name or f"document{mimetypes.guess_extension((mimetype or '').partition(';')[0]) or ''}"
+
+
+def mimetype_of(kind: str, source: MediaSource, file_name: str | None) -> str | None:
+    """Say what the media are where the caller doesn't; None leaves it to Evolution, which asks the URL's server."""
+    guessed = source.mimetype or (mimetypes.guess_type(file_name)[0] if file_name else None)
+    return guessed or (None if source.is_url else DEFAULT_MIMETYPES[kind])

@@ -1,0 +1,42 @@
+"""What OpenAPI tells of the application beyond its routes."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic.json_schema import models_json_schema
+
+from src.instances.schemas import QrCode
+from src.problems import Problem
+
+DESCRIPTION = """\
+Sends and receives WhatsApp messages through Evolution API.
+
+`POST /messages` stores a message and answers 202; it is sent as soon as its instance is connected, in the order of its chat, and
+`GET /messages/{id}` tells what became of it. Errors are problems as RFC 9457 has them, with a stable code in `type`, and a `mend` where
+there is one.
+"""
+TAGS = [
+    {"name": "messages", "description": "Messages in both directions."},
+    {"name": "instances", "description": "Connections to WhatsApp: made, paired by a QR code, looked at, removed."},
+    {"name": "health", "description": "Whether the application lives, and whether it can do its work."},
+]
+
+_ONLY_REFERRED_TO = (Problem, QrCode)
+"""Models that routes refer to by their name alone, for FastAPI takes them for the form of one media type only."""
+
+
+def describe(app: FastAPI) -> None:
+    """Complete the application's OpenAPI document."""
+    generate = app.openapi
+
+    def complete() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = generate()
+            _, found = models_json_schema([(model, "serialization") for model in _ONLY_REFERRED_TO], ref_template=_REFERENCE)
+            document["components"]["schemas"].update(found["$defs"])
+        return generate()
+
+    app.openapi = complete  # type: ignore[method-assign]  # FastAPI's documented way
+
+
+_REFERENCE = "#/components/schemas/{model}"

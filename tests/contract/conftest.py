@@ -63,11 +63,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(line)
 
 
-@pytest.fixture(autouse=True)
-def _compared(request: pytest.FixtureRequest) -> None:
-    """Leave out, with the reason, what a real API can't be compared in."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leave out, with the reason and before any fixture, what a real API can't be compared in."""
     if os.environ.get(_URL):
-        for need in needs_of(request.node):
+        for need in needs_of(item):
             if need in NEVER or (need is Need.PHONE and not os.environ.get(_PAIRED)):
                 pytest.skip(need.value)
 

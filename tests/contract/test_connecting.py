@@ -8,7 +8,7 @@ import pytest
 from tests.app.simulator_support import BAILEYS, eventually
 from tests.contract.comparison import Need, needs
 from tests.contract.listener import Listener
-from tests.contract.target import Api, Paired, refused
+from tests.contract.target import Api, refused
 
 pytestmark = needs(Need.CONNECTING)
 
@@ -140,7 +140,3 @@ def test_an_instance_that_was_logged_out_fails_in_other_words_than_one_that_neve
     assert (answer.status_code, answer.json()["response"]["message"]) == (500, "Connection Closed")
     presence = api.post(f"/instance/setPresence/{name}", {"presence": "available"})
     assert (presence.status_code, presence.json()) == (400, refused("TypeError: Cannot read properties of undefined (reading 'name')"))
-
-
-def test_a_connected_instance_answers_connect_with_its_state(paired: Paired) -> None:
-    assert connected(paired.api, paired.name) == {"instance": {"instanceName": paired.name, "state": "open"}}

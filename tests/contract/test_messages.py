@@ -169,3 +169,8 @@ def test_presence_is_shown_with_201(paired: Paired) -> None:
 def test_a_broken_reference_to_media_is_refused_with_a_phone_as_without(paired: Paired) -> None:
     answer = paired.api.post(f"/message/sendMedia/{paired.name}", {"number": paired.number, "mediatype": "image", "media": "no base64!"})
     assert (answer.status_code, answer.json()) == (400, refused("Owned media must be a url or base64"))
+
+
+def test_connect_on_an_open_instance_gives_its_state(paired: Paired) -> None:
+    answer = paired.api.get(f"/instance/connect/{paired.name}")
+    assert (answer.status_code, answer.json()) == (200, {"instance": {"instanceName": paired.name, "state": "open"}})

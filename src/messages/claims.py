@@ -1,0 +1,206 @@
+"""The outbox in the database: which messages are due, who sends them, and what became of them.
+
+A claim is a lease: the message is `sending` and belongs to its owner until `lease_until`, which the owner moves on while it works. A
+message that is `sending` after that time has an unknown outcome, whether its owner died or gave it up in order to look later.
+
+Only the oldest unfinished message of a chat is ever claimed, so each chat is sent in the order of storing, one at a time.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import TextClause, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import UUID as PG_UUID
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.types import Text
+
+from src.messages.classify import MessageType
+from src.models import UNFINISHED
+
+_DUE = "(state = 'queued' AND next_attempt_at <= now() OR state = 'sending' AND lease_until < now())"
+_HEAD = "instance, chat, id, state, next_attempt_at, lease_until"
+
+_CLAIM = text(f"""
+    WITH RECURSIVE heads AS (
+        (SELECT {_HEAD} FROM messages
+          WHERE {UNFINISHED} AND (instance, chat) > (:after_instance, :after_chat) AND instance <> ALL (:paused)
+          ORDER BY instance, chat, seq LIMIT 1)
+        UNION ALL
+        SELECT next.* FROM heads CROSS JOIN LATERAL (
+            SELECT {_HEAD} FROM messages
+             WHERE {UNFINISHED} AND (instance, chat) > (heads.instance, heads.chat) AND instance <> ALL (:paused)
+             ORDER BY instance, chat, seq LIMIT 1) AS next
+    ), picked AS (
+        SELECT id, state, lease_owner FROM messages
+         WHERE id IN (SELECT id FROM heads WHERE {_DUE} LIMIT :count) AND {_DUE}
+           FOR UPDATE SKIP LOCKED
+    )
+    UPDATE messages AS m
+       SET state = 'sending', lease_owner = :owner, lease_until = now() + :lease,
+           attempts = m.attempts + (picked.state = 'queued')::int,
+           attempt_started_at = CASE WHEN picked.state = 'queued' THEN now() ELSE coalesce(m.attempt_started_at, m.created_at) END
+      FROM picked WHERE m.id = picked.id
+    RETURNING m.id, m.instance, m.chat, m.type, m.text, m.media, m.payload_bytes, m.attempts, m.attempt_started_at, m.created_at,
+              m.problem, picked.state = 'sending' AS unknown, picked.lease_owner IS NOT NULL AS abandoned
+""").bindparams(bindparam("paused", type_=ARRAY(Text)))  # noqa: S608  # constants of this module
+"""Walks from chat to chat along ix_messages_outbox_chat, and stops when it has enough: the cost is that of the chats passed, not of the
+messages waiting in them."""
+
+_PAYLOAD = text("""
+    SELECT payload FROM messages WHERE id = :id AND state = 'sending' AND lease_owner = :owner AND lease_until > now()
+""").columns(payload=JSONB)
+_RENEW = text("""
+    UPDATE messages SET lease_until = now() + :lease WHERE id = ANY (:ids) AND state = 'sending' AND lease_owner = :owner
+""").bindparams(bindparam("ids", type_=ARRAY(PG_UUID)))
+_POSTPONE = text("""
+    UPDATE messages
+       SET state = 'queued', lease_owner = NULL, lease_until = NULL, attempt_started_at = NULL, problem = :problem,
+           attempts = attempts + :resent, next_attempt_at = now() + :delay
+     WHERE id = :id AND state = 'sending' AND lease_owner = :owner
+""").bindparams(bindparam("problem", type_=JSONB))
+_LOOK_LATER = text("""
+    UPDATE messages
+       SET lease_owner = CASE WHEN :abandoned THEN lease_owner END, lease_until = now() + :delay, problem = :problem,
+           attempts = attempts + :resent
+     WHERE id = :id AND state = 'sending' AND lease_owner = :owner
+""").bindparams(bindparam("problem", type_=JSONB))
+_FAIL = text("""
+    UPDATE messages
+       SET state = 'failed', failed_at = now(), problem = :problem, attempts = attempts + :resent, payload = NULL, payload_bytes = 0,
+           lease_owner = NULL, lease_until = NULL
+     WHERE id = :id AND state = 'sending' AND lease_owner = :owner
+""").bindparams(bindparam("problem", type_=JSONB))
+_RESUME = text(f"""
+    UPDATE messages SET next_attempt_at = now()
+     WHERE {UNFINISHED} AND state = 'queued' AND instance = :instance AND next_attempt_at > now()
+""")  # noqa: S608  # a constant
+_EXPIRED = text(f"""
+    SELECT id, problem FROM messages
+     WHERE {UNFINISHED} AND state = 'queued' AND next_attempt_at <= now() AND created_at < now() - CAST(:give_up AS interval)
+     ORDER BY next_attempt_at LIMIT 500 FOR UPDATE SKIP LOCKED
+""").columns(problem=JSONB)  # noqa: S608  # a constant
+_FAIL_EXPIRED = text("""
+    UPDATE messages SET state = 'failed', failed_at = now(), problem = :problem, payload = NULL, payload_bytes = 0
+     WHERE id = :id AND state = 'queued'
+""").bindparams(bindparam("problem", type_=JSONB))
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A message that this sender owns for now, without its payload.
+
+    Attributes:
+        unknown: an attempt has begun whose outcome nobody knows: look before sending.
+        abandoned: nobody waits for the answer to that attempt any more, so Evolution may be busy with it still.
+        started: when the first attempt of unknown outcome began, or this one.
+    """
+
+    id: UUID
+    instance: str
+    chat: str
+    type: MessageType
+    text: str | None
+    media: dict[str, Any] | None
+    payload_bytes: int
+    attempts: int
+    started: datetime
+    created_at: datetime
+    problem: dict[str, Any] | None
+    unknown: bool
+    abandoned: bool
+
+    @property
+    def last_code(self) -> str | None:
+        """What the attempt before met."""
+        return self.problem.get("code") if self.problem else None
+
+    @property
+    def times(self) -> int:
+        """How many attempts in a row have met it."""
+        return int(self.problem.get("times", 1)) if self.problem else 0
+
+
+class Claims:
+    """The claims of one sender, which is told apart by `owner` from all others that have ever run."""
+
+    def __init__(self, engine: AsyncEngine, owner: str, lease: timedelta) -> None:
+        self._engine = engine
+        self._owner = owner
+        self._lease = lease
+        self._after = ("", "")
+
+    async def claim(self, count: int, paused: Collection[str] = ()) -> list[Claim]:
+        """Claim up to `count` due messages, each the head of its chat, going round all chats so that none waits for ever.
+
+        Args:
+            count: the most to claim.
+            paused: instances to leave alone.
+        """
+        claims: list[Claim] = []
+        batch: list[Claim] = []
+        async with self._engine.begin() as connection:
+            for start in dict.fromkeys((self._after, ("", ""))):
+                given = {
+                    "after_instance": start[0],
+                    "after_chat": start[1],
+                    "paused": list(paused),
+                    "count": count - len(claims),
+                    "owner": self._owner,
+                    "lease": self._lease,
+                }
+                batch = [_as_claim(dict(row)) for row in (await connection.execute(_CLAIM, given)).mappings()]
+                claims += batch
+                if len(claims) == count:
+                    break
+        self._after = max((claim.instance, claim.chat) for claim in batch) if len(claims) == count else ("", "")
+        return claims
+
+    async def payload(self, claim: Claim) -> dict[str, Any] | None:
+        """Load the body that Evolution gets, just before it is sent: it can be tens of MiB. None: the claim is lost."""
+        async with self._engine.connect() as connection:
+            found: dict[str, Any] | None = (await connection.execute(_PAYLOAD, {"id": claim.id, "owner": self._owner})).scalar()
+        return found
+
+    async def renew(self, ids: Sequence[UUID]) -> None:
+        """Keep the claims on these messages for a whole lease from now."""
+        await self._execute(_RENEW, {"ids": list(ids), "lease": self._lease})
+
+    async def postpone(self, claim: Claim, problem: dict[str, Any], delay: timedelta, *, resent: bool = False) -> None:
+        """Queue again what was certainly not sent. `resent`: this claim, which began with a look, has tried once more."""
+        await self._execute(_POSTPONE, {"id": claim.id, "problem": problem, "delay": delay, "resent": int(resent)})
+
+    async def look_later(
+        self, claim: Claim, problem: dict[str, Any], delay: timedelta, *, abandoned: bool = False, resent: bool = False
+    ) -> None:
+        """Give up the claim on what may have been sent, to be looked after later by whichever sender; `abandoned` as in `Claim`."""
+        given = {"id": claim.id, "problem": problem, "delay": delay, "abandoned": abandoned, "resent": int(resent)}
+        await self._execute(_LOOK_LATER, given)
+
+    async def fail(self, claim: Claim, problem: dict[str, Any], *, resent: bool = False) -> None:
+        """Finish what was not sent and never will be."""
+        await self._execute(_FAIL, {"id": claim.id, "problem": problem, "resent": int(resent)})
+
+    async def give_up(self, after: timedelta, describe: Callable[[dict[str, Any] | None], dict[str, Any]]) -> list[UUID]:
+        """Fail what has been queued for longer than `after`, 500 at a time; `describe` makes its problem of the last one it had."""
+        async with self._engine.begin() as connection:
+            expired = (await connection.execute(_EXPIRED, {"give_up": after})).all()
+            for message_id, problem in expired:
+                await connection.execute(_FAIL_EXPIRED, {"id": message_id, "problem": describe(problem)})
+        return [message_id for message_id, _ in expired]
+
+    async def resume(self, instance: str) -> None:
+        """Make all that an instance still has to send due now."""
+        async with self._engine.begin() as connection:
+            await connection.execute(_RESUME, {"instance": instance})
+
+    async def _execute(self, statement: TextClause, given: dict[str, Any]) -> None:
+        async with self._engine.begin() as connection:
+            await connection.execute(statement, {"owner": self._owner} | given)
+
+
+def _as_claim(row: dict[str, Any]) -> Claim:
+    return Claim(started=row.pop("attempt_started_at"), **row)

@@ -1,0 +1,78 @@
+"""Finds out whether Evolution has accepted a message, when the answer to the request was lost."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.types import Text
+
+from src.events.content import Content
+from src.evolution import EvolutionClient
+from src.evolution.answers import FoundMessage
+from src.messages.accepted import EVENT_ROW, Accepted
+from src.messages.claims import Claim
+from src.messages.matching import chat_variants, is_same
+
+CLOCK_DIFFERENCE = timedelta(seconds=5)
+"""How far Evolution's clock may be behind the database's; its times are whole seconds."""
+_AHEAD = timedelta(minutes=5)
+_PAGE_SIZE = 100
+_MOST_PAGES = 20
+
+_TOLD_BY_EVENTS = text(f"""
+    SELECT evolution_id, chat, type, text, media, whatsapp_type, whatsapp_timestamp FROM messages
+     WHERE instance = :instance AND chat = ANY (:chats) AND {EVENT_ROW} AND evolution_id IS NOT NULL AND whatsapp_timestamp >= :since
+     ORDER BY whatsapp_timestamp, seq
+""").bindparams(bindparam("chats", type_=ARRAY(Text)))  # noqa: S608  # a constant
+_OWNED = text(f"""
+    SELECT evolution_id FROM messages WHERE instance = :instance AND evolution_id = ANY (:ids) AND NOT ({EVENT_ROW})
+""").bindparams(bindparam("ids", type_=ARRAY(Text)))  # noqa: S608  # a constant
+
+
+async def find_accepted(engine: AsyncEngine, evolution: EvolutionClient, claim: Claim) -> Accepted | None:
+    """Return the oldest message that Evolution has accepted since the attempt began, that is like this one and no other one's.
+
+    Raises:
+        EvolutionError: Evolution can't be asked, so nothing is known.
+    """
+    wanted = Content(claim.type, claim.text, claim.media)
+    since = claim.started - CLOCK_DIFFERENCE
+    told = await _told_by_events(engine, claim, wanted, since)
+    if told:
+        return told
+    for chat in chat_variants(claim.chat):
+        records = [each async for each in _records(evolution, claim.instance, chat, since)]
+        like = [each for each in map(Accepted.of, records) if is_same(wanted, each.content)]
+        owned = await _owned(engine, claim.instance, [each.evolution_id for each in like]) if like else set()
+        free = [each for each in like if each.evolution_id not in owned]
+        if free:
+            return min(free, key=lambda each: each.at or since)
+    return None
+
+
+async def _told_by_events(engine: AsyncEngine, claim: Claim, wanted: Content, since: datetime) -> Accepted | None:
+    async with engine.connect() as connection:
+        found = await connection.execute(_TOLD_BY_EVENTS, {"instance": claim.instance, "chats": chat_variants(claim.chat), "since": since})
+        for row in found:
+            content = Content(row.type, row.text, row.media, row.whatsapp_type)
+            if is_same(wanted, content):
+                return Accepted(row.evolution_id, row.chat, content, row.whatsapp_timestamp, certain=False)
+    return None
+
+
+async def _records(evolution: EvolutionClient, instance: str, chat: str, since: datetime) -> AsyncIterator[FoundMessage]:
+    between = (since, datetime.now(UTC) + _AHEAD)
+    for page in range(1, _MOST_PAGES + 1):
+        found = await evolution.find_messages(instance, chat=chat, from_me=True, between=between, page=page, page_size=_PAGE_SIZE)
+        for record in found.records:
+            if record.key.from_me:
+                yield record
+        if page >= found.pages:
+            return
+
+
+async def _owned(engine: AsyncEngine, instance: str, ids: list[str]) -> set[str]:
+    async with engine.connect() as connection:
+        return set((await connection.execute(_OWNED, {"instance": instance, "ids": ids})).scalars())

@@ -1,0 +1,45 @@
+"""Whether a message that Evolution knows is the one that was to be sent: it tells no name that the application gave it.
+
+Evolution chooses the id and may change the chat's JID, so what is left to compare is the content.
+"""
+
+from typing import Any
+
+from src.events.content import Content
+
+_OPTIONAL_DIGITS = (("55", "9", 4), ("52", "1", 2), ("54", "9", 2))
+"""Country code, the digit that mobile numbers got later, and where it stands."""
+_SHORTEST_REST = 9
+
+
+def chat_variants(chat: str) -> list[str]:
+    """Return the JIDs under which Evolution may have sent to `chat`, the most likely first.
+
+    WhatsApp knows old mobile numbers of Brazil, Mexico and Argentina without a digit that was put in later; Evolution changes the
+    number by rules of its own (`createJid` of tag 2.2.3), and then takes the form that WhatsApp answers.
+    """
+    number, at, domain = chat.partition("@")
+    variants = [number]
+    for country, digit, position in _OPTIONAL_DIGITS:
+        if domain == "s.whatsapp.net" and number.startswith(country):
+            start, rest = number[:position], number[position:]
+            variants.append(start + digit + rest)
+            if len(rest) >= _SHORTEST_REST - (country != "55"):
+                variants.append(start + rest[1:])
+    return [f"{variant}{at}{domain}" for variant in variants]
+
+
+def is_same(wanted: Content, found: Content) -> bool:
+    """Tell whether two contents are the same as far as both are known; Evolution keeps a file's name only for documents."""
+    if wanted.type != found.type:
+        return False
+    if wanted.type == "voice":
+        return True  # it was converted on the way, so nothing of it is left to compare
+    if (wanted.text or None) != (found.text or None):
+        return False
+    return all(_agree(wanted.media, found.media, name) for name in ("kind", "mimetype", "file_name"))
+
+
+def _agree(wanted: dict[str, Any] | None, found: dict[str, Any] | None, name: str) -> bool:
+    asked, told = (wanted or {}).get(name), (found or {}).get(name)
+    return asked is None or told is None or asked == told

@@ -1,0 +1,187 @@
+"""Brings one claimed message to its end, or to its next attempt."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from src import metrics
+from src.database import DatabaseError
+from src.evolution import EvolutionClient, EvolutionError, InstanceUnknownError, KeyRefusedError
+from src.evolution.answers import SentMessage
+from src.evolution.errors import EvolutionUnreachableError
+from src.messages.accepted import Accepted, store_accepted, store_unrecorded
+from src.messages.claims import Claim, Claims
+from src.messages.classify import UNRECORDED, Action, MessageType, Pause, Problem, Verdict, gave_up, interrupted, judge, problem_of
+from src.messages.lookup import find_accepted
+from src.messages.pauses import Pauses, backoff
+
+STORE_AGAIN_SECONDS = 0.5
+"""Between attempts to store a result while the database is away."""
+
+_SETTLE: dict[MessageType, float] = {"text": 2.0, "media": 10.0, "voice": 10.0}
+"""Seconds in which Evolution, when it works at all, ends what it was at when its caller went away."""
+
+_Result = TypeVar("_Result")
+_log = logging.getLogger("app.outbox")
+
+
+@dataclass
+class ByteBudget:
+    """Bounds the sizes of the payloads that are in memory together; one alone may be larger than the budget."""
+
+    limit: int
+    used: int = 0
+    _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    @asynccontextmanager
+    async def spend(self, size: int) -> AsyncIterator[None]:
+        """Wait until there is room for `size` bytes, and hold it."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.used == 0 or self.used + size <= self.limit)
+            self.used += size
+        try:
+            yield
+        finally:
+            self.used -= size
+            async with self._changed:
+                self._changed.notify_all()
+
+
+@dataclass
+class Sender:
+    """Sends claimed messages with one connection pool and one set of pauses."""
+
+    engine: AsyncEngine
+    evolution: EvolutionClient
+    claims: Claims
+    pauses: Pauses
+    give_up_hours: float
+    budget: ByteBudget
+    settle: Callable[[MessageType], float] = _SETTLE.__getitem__
+
+    async def process(self, claim: Claim) -> None:
+        """Send one message, or find out that it was sent, and store what became of it.
+
+        Cancelled, it leaves the claim as it is: whether Evolution got the message is found out when the claim has run out.
+        """
+        if claim.unknown and await self._is_settled_by_looking(claim):
+            return
+        if claim.created_at + timedelta(hours=self.give_up_hours) < datetime.now(UTC):
+            last = claim.problem.get("detail") if claim.problem else None
+            await self._fail(claim, gave_up(self.give_up_hours, last))
+            return
+        await self._send(claim)
+
+    async def _is_settled_by_looking(self, claim: Claim) -> bool:
+        """Look for a message of unknown outcome; False: Evolution certainly doesn't have it, so it is to be sent again."""
+        try:
+            found = await self._look(claim)
+            if found is None and claim.abandoned:
+                await asyncio.sleep(self.settle(claim.type))
+                found = await self._look(claim)
+        except EvolutionError as error:
+            await self._cannot_look(claim, error)
+            return True
+        if found is not None:
+            await self._accepted(claim, found, resent=False)
+            return True
+        if claim.last_code == UNRECORDED:
+            await self._persist(lambda: store_unrecorded(self.engine, claim, claim.problem or {}))
+            self._note(claim, UNRECORDED, "sent, but not recorded by Evolution API")
+            return True
+        return False
+
+    async def _look(self, claim: Claim) -> Accepted | None:
+        return await self._persist(lambda: find_accepted(self.engine, self.evolution, claim))
+
+    async def _cannot_look(self, claim: Claim, error: EvolutionError) -> None:
+        if isinstance(error, InstanceUnknownError):
+            await self._fail(claim, problem_of(error))
+            return
+        delay = backoff(claim.times + 1)
+        if isinstance(error, (KeyRefusedError, EvolutionUnreachableError)):
+            delay = max(delay, self.pauses.hold(None, time.monotonic()))
+        problem = (claim.problem or interrupted().as_json(datetime.now(UTC))) | {"times": claim.times + 1}
+        await self._persist(lambda: self.claims.look_later(claim, problem, delay, abandoned=claim.abandoned))
+        self._note(claim, "cannot_look", f"can't ask Evolution API what became of a message: {error.fault.problem}", level=logging.WARNING)
+
+    async def _send(self, claim: Claim) -> None:
+        try:
+            async with self.budget.spend(claim.payload_bytes):
+                payload = await self._persist(lambda: self.claims.payload(claim))
+                if payload is None:
+                    self._note(claim, "claim_lost", "another sender has taken the message over")
+                    return
+                sent = await self._call(claim, payload)
+                del payload
+        except EvolutionError as error:
+            await self._not_sent(claim, judge(claim.type, error))
+            return
+        self.pauses.release(None)
+        self.pauses.release(claim.instance)
+        await self._accepted(claim, Accepted.of(sent), resent=claim.unknown)
+
+    async def _call(self, claim: Claim, payload: dict[str, Any]) -> SentMessage:
+        send = {"text": self.evolution.send_text, "media": self.evolution.send_media, "voice": self.evolution.send_voice}[claim.type]
+        return await send(claim.instance, payload)
+
+    async def _accepted(self, claim: Claim, accepted: Accepted, *, resent: bool) -> None:
+        stored = await self._persist(lambda: store_accepted(self.engine, claim, accepted, resent=resent))
+        if stored:
+            metrics.POST_TO_SENT.observe(max(0.0, (datetime.now(UTC) - claim.created_at).total_seconds()))
+            self._note(claim, "sent" if accepted.certain else "found_sent", "sent", evolution_id=accepted.evolution_id)
+        elif accepted.certain:
+            self._note(claim, "sent_twice", "Evolution API took a message that was finished already", level=logging.ERROR)
+        else:
+            problem = claim.problem or interrupted().as_json(datetime.now(UTC))
+            await self._persist(lambda: self.claims.look_later(claim, problem, backoff(1)))
+
+    async def _not_sent(self, claim: Claim, verdict: Verdict) -> None:
+        times = claim.times + 1 if claim.last_code == verdict.problem.code else 1
+        if verdict.action is Action.FAIL or (verdict.tries is not None and times >= verdict.tries):
+            await self._fail(claim, verdict.problem, resent=claim.unknown)
+            return
+        delay = self._delay(claim, verdict.pause, times)
+        problem = verdict.problem.as_json(datetime.now(UTC), times)
+        if verdict.action is Action.RETRY:
+            await self._persist(lambda: self.claims.postpone(claim, problem, delay, resent=claim.unknown))
+        else:
+            await self._persist(
+                lambda: self.claims.look_later(claim, problem, delay, abandoned=verdict.may_be_at_work, resent=claim.unknown)
+            )
+        self._note(claim, verdict.problem.code, verdict.problem.detail, level=logging.WARNING, retry_in=round(delay.total_seconds(), 1))
+
+    def _delay(self, claim: Claim, pause: Pause, times: int) -> timedelta:
+        if pause is Pause.NONE:
+            return backoff(times)
+        return self.pauses.hold(claim.instance if pause is Pause.INSTANCE else None, time.monotonic())
+
+    async def _fail(self, claim: Claim, problem: Problem, *, resent: bool = False) -> None:
+        await self._persist(lambda: self.claims.fail(claim, problem.as_json(datetime.now(UTC)), resent=resent))
+        self._note(claim, problem.code, f"failed: {problem.detail}", level=logging.WARNING)
+
+    @staticmethod
+    async def _persist(store: Callable[[], Awaitable[_Result]]) -> _Result:
+        """Do it as often as it takes for the database to be there; what Evolution has accepted must not be forgotten."""
+        while True:
+            try:
+                return await store()
+            except (IntegrityError, DataError):  # the same again would fail again
+                raise
+            except DatabaseError as error:
+                _log.warning("the database is away, trying again: %s", type(error).__name__)
+                await asyncio.sleep(STORE_AGAIN_SECONDS)
+
+    @staticmethod
+    def _note(claim: Claim, outcome: str, message: str, *, level: int = logging.INFO, **more: object) -> None:
+        metrics.SEND_ATTEMPTS.labels(outcome).inc()
+        extra = {"message_id": str(claim.id), "instance": claim.instance, "attempt": claim.attempts, "outcome": outcome, **more}
+        _log.log(level, "%s", message, extra=extra)

@@ -9,10 +9,12 @@ from pathlib import Path
 from socket import socket
 
 import uvicorn
+import uvloop
 
 from simulator import VERSION
 from simulator.app import make_app
 from simulator.database import migrate, parse_uri
+from simulator.faults import Cuttable
 from simulator.journal import Journal, say
 from simulator.runtime import Simulator
 from simulator.settings import Server as ServerSettings
@@ -77,6 +79,7 @@ def server_for(settings: ServerSettings, simulator: Simulator) -> Server:
     return Server(
         uvicorn.Config(
             make_app(simulator),
+            http=Cuttable,
             host="0.0.0.0",  # noqa: S104  (inside a container; the stack publishes it on loopback)
             port=settings.port,
             lifespan="off",
@@ -120,6 +123,6 @@ async def main() -> int:
 
 
 if __name__ == "__main__":
-    status = asyncio.run(main())
+    status = uvloop.run(main())
     # The interpreter would take half a second to tidy up before it ends.
     os._exit(status)

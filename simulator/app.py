@@ -14,9 +14,9 @@ def make_app(simulator: Simulator) -> ASGIApp:
     """Put the routes together, inside of what Express does around them."""
     app = FastAPI(openapi_url=None, redirect_slashes=False)
     app.state.simulator = simulator
-    errors.install(app)
+    errors.install(app, simulator.report)
     for module in (root, instance, message, chat, webhook, rabbitmq, settings, proxy, phone, conversation, page, faults):
         app.include_router(module.router)
     if simulator.settings.server.manager:
         app.include_router(manager.router)
-    return Express(FaultGate(app, simulator.faults), simulator.settings.cors, simulator.journal.named("SERVER"))
+    return Express(FaultGate(app, simulator.faults), simulator.settings.cors, simulator.report, simulator.journal.named("SERVER"))

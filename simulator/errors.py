@@ -1,6 +1,7 @@
 """Evolution's error envelope: `{"status": n, "error": "<name>", "response": {"message": ...}}`."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -27,6 +28,9 @@ class ApiError(Exception):
         self.status = status
         self.error = error
         self.message = message
+
+
+Report = Callable[[ApiError], None]
 
 
 def bad_request(message: object) -> ApiError:
@@ -59,11 +63,12 @@ def envelope(status: int, error: str, message: object) -> Answer:
     return Answer({"status": status, "error": error, "response": {"message": message}}, status_code=status)
 
 
-def install(app: FastAPI) -> None:
-    """Make the application answer every failure with the envelope."""
+def install(app: FastAPI, report: Report) -> None:
+    """Make the application answer every failure with the envelope, and `report` those that aren't about an unknown route."""
 
     @app.exception_handler(ApiError)
     async def _api_error(_: Request, error: ApiError) -> Answer:
+        report(error)
         return envelope(error.status, error.error, error.message)
 
     @app.exception_handler(HTTPException)
@@ -75,4 +80,6 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def _unexpected(_: Request, error: Exception) -> Answer:
-        return envelope(500, "Internal Server Error", str(error) or type(error).__name__)
+        failure = internal_error(str(error) or type(error).__name__)
+        report(failure)
+        return envelope(failure.status, failure.error, failure.message)

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from simulator import VERSION
-from simulator.errors import ApiError, envelope
+from simulator.errors import ApiError, Report, envelope
 from simulator.journal import Journal
 from simulator.settings import Cors
 
@@ -25,8 +25,9 @@ MARK = f"stand-in for Evolution API {VERSION}; nothing reaches WhatsApp"
 class Express:
     """An ASGI middleware; `request.state.body` is the parsed JSON or form body, an empty object where there is none."""
 
-    def __init__(self, app: ASGIApp, cors: Cors, journal: Journal) -> None:
+    def __init__(self, app: ASGIApp, cors: Cors, report: Report, journal: Journal) -> None:
         self._app = app
+        self._report = report
         self._cors = cors
         self._journal = journal
 
@@ -45,6 +46,7 @@ class Express:
             scope.setdefault("state", {})["body"] = await _body(headers, receive)
             await self._app(_normalised(scope), receive, send)
         except ApiError as error:
+            self._report(error)
             await envelope(error.status, error.error, error.message)(scope, receive, send)
         except Exception:  # noqa: BLE001  (the answer was sent by the application's own handler; a request must not end the process)
             self._journal.error(traceback.format_exc())

@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from simulator.errors import bad_request, envelope
 
 CONVERTER_FAULTS = ("refuse", "down")
 CUT = "simulator.cut"
-"""Where in an ASGI scope the function is that ends the connection without another byte; the server puts it there."""
+"""Where in an ASGI scope the function is that ends the connection without another byte; `Cuttable` puts it there."""
 
 _LONGEST_LATENCY_MS = 600_000
 _UNTOUCHED = ("/simulator", "/manager")
@@ -115,8 +116,24 @@ class FaultGate:
         elif self._faults.strikes(current.dropAnswers) and CUT in scope:
             await self._app(scope, receive, _nowhere)
             scope[CUT]()
+            while (await receive())["type"] != "http.disconnect":
+                pass  # the server, too, has to know that nobody waits for an answer
         else:
             await self._app(scope, receive, send)
+
+
+class Cuttable(HttpToolsProtocol):
+    """A server's connection that an application can cut, which ASGI has no word for."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to serve."""
+        super().connection_made(transport)
+        app = self.app
+
+        async def with_a_way_to_cut(scope: Scope, receive: Receive, send: Send) -> None:
+            await app({**scope, CUT: transport.abort}, receive, send)
+
+        self.app = with_a_way_to_cut
 
 
 async def _nowhere(_: Message) -> None:

@@ -6,7 +6,9 @@ from contextlib import suppress
 from simulator.background import Background
 from simulator.connections import Connections
 from simulator.database import open_pool, parse_uri
+from simulator.errors import ApiError
 from simulator.events.bus import Events
+from simulator.events.event import local_time_with_z
 from simulator.events.rabbitmq import RabbitMQ
 from simulator.events.webhook import Webhooks
 from simulator.faults import Faults, FaultSettings
@@ -79,6 +81,16 @@ class Simulator:
             self.rabbitmq.close()
         elif before.loseBroker and not now.loseBroker:
             self.background.run(self.rabbitmq.start())
+
+    def report(self, failure: ApiError) -> None:
+        """Post one of the API's own failures to where the settings want it, with the global key in it, as 2.2.3 does."""
+        webhook = self.settings.webhook
+        if not (webhook.errors and webhook.errors_url):
+            return
+        response = {"message": failure.message}
+        data = {"error": failure.error, "message": failure.message, "status": failure.status, "response": response}
+        last = {"date_time": local_time_with_z(), "api_key": self.settings.api_key, "server_url": self.settings.server.url}
+        self.background.run(self.webhooks.report_error({"event": "error", "data": data, **last}))
 
     async def stop(self) -> None:
         """Let go of everything; a service that doesn't answer within the grace is left hanging."""

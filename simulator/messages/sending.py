@@ -5,7 +5,7 @@ import base64
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -45,7 +45,6 @@ class Sender:
     events: Events
     hub: Hub
     save: bool
-    _sessions_kept: set[tuple[str, str]] = field(default_factory=set)
 
     async def text(self, instance: Instance, body: Json) -> Json:
         """Send words."""
@@ -160,12 +159,12 @@ class Sender:
 
     async def _with_session(self, instance: Instance, jid: str) -> None:
         """Read the session's keys, or make them with the first message to somebody: without Redis this hangs."""
-        session = (instance.id, number_of(jid))
+        number = number_of(jid)
         await self.sessions.available()
-        while session not in self._sessions_kept:
+        while number not in instance.sessions:
             try:
-                await self.sessions.keep(*session)
-                self._sessions_kept.add(session)
+                await self.sessions.keep(instance.id, number)
+                instance.sessions.add(number)
             except (RedisError, OSError):  # it went away just now
                 await asyncio.sleep(_REDIS_AGAIN_S)
                 await self.sessions.available()

@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from simulator.errors import Answer, bad_request, not_found
 from simulator.guards import Body, InstanceName, Running, global_key, instance_exists
 from simulator.instance import Instance
-from simulator.messages.jids import jid_of
+from simulator.messages.jids import jid_of, number_of
 from simulator.messages.store import DELIVERY_ACK, READ, STATUSES, Message
 from simulator.messages.view import shown, shown_chat
 from simulator.runtime import Simulator
@@ -69,6 +69,24 @@ async def _news(simulator: Simulator) -> AsyncIterator[str]:
                 yield ": still there\n\n"
             else:
                 yield f"data: {json.dumps(told, ensure_ascii=False)}\n\n"
+
+
+@router.get("/instances")
+async def instances(simulator: Running) -> Answer:
+    """List the instances, with what the page shows of them; `offline` is whether WhatsApp was taken away."""
+    return Answer(
+        [
+            {
+                "name": instance.name,
+                "state": instance.state,
+                "paired": instance.paired,
+                "offline": instance.offline,
+                "number": number_of(instance.wuid) if instance.wuid else instance.number,
+                "profileName": instance.profile_name,
+            }
+            for instance in simulator.instances.all()
+        ]
+    )
 
 
 @_instances.get("/chats")

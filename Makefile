@@ -7,7 +7,7 @@ json = $(if $(JSON),--json)
 service = $(if $(SERVICE),--service $(SERVICE))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview rotate down destroy wipe env ps logs exec psql restart rebuild scale smoke doctor graph compose status urls open \
+.PHONY: help setup up preview rotate rename down destroy wipe env ps logs exec psql restart rebuild scale smoke doctor graph compose status urls open \
         test lint test-unit test-app test-e2e bench lock
 
 help:  ## List the targets
@@ -19,6 +19,9 @@ up:  ## Bring the environment up, or to what .env says now; repair what is away
 
 rotate:  ## New values for the generated secrets of one service [SERVICE=db], or of all, after a question (none with YES=1)
 	@$(ops) rotate $(stack) $(service)
+
+rename:  ## Rename a database's user and the database to what .env says now [SERVICE=db]; the data stays
+	@$(ops) rename $(stack) $(service)
 
 down:  ## Take it down; the data stays
 	@$(ops) down $(stack)
@@ -52,8 +55,8 @@ urls:  ## List the pages and interfaces
 open:  ## Open a page in the browser: PAGE=app, rabbitmq-ui, minio-console ...
 	@$(ops) open $(stack) $(if $(PAGE),--page $(PAGE))
 
-logs:  ## Follow the logs of all services, or of one [SERVICE=db]
-	@$(ops) logs $(stack) $(service)
+logs:  ## Follow the logs of all services, or of one [SERVICE=db SINCE=10m FOLLOW=0]
+	@$(ops) logs $(stack) $(service) $(if $(SINCE),--since $(SINCE)) $(if $(filter 0,$(FOLLOW)),--no-follow)
 
 exec:  ## Run a command in a container: SERVICE=app CMD="python -V"; a shell without CMD
 	@$(ops) exec $(stack) $(service) -- $(CMD)

@@ -85,6 +85,16 @@ def rotate(stack: str, service: str) -> None:
 
 @commands.command()
 @_stack
+@_service
+def rename(stack: str, service: str) -> None:
+    """Rename a database's user and the database to what the settings say; the data stays."""
+    from ops.rename import rename
+
+    rename(stack, service, agreed=os.environ.get("YES") == "1")
+
+
+@commands.command()
+@_stack
 def env(stack: str) -> None:
     """Print the exports that make bare `pulumi` work: eval "$(make -s env)"."""
     from ops.session import open_session
@@ -105,13 +115,14 @@ def ps(stack: str) -> None:
 @commands.command()
 @_stack
 @_service
-@click.option("--tail", default=50, show_default=True, help="Old lines of each container to begin with.")
+@click.option("--tail", type=click.IntRange(0), help="Old lines of each container to begin with: 50, or all since --since.")
+@click.option("--since", default="", help="Age or moment of the oldest line: 90s, 10m, 2h, 1d, 2026-11-22T13:00.")
 @click.option("--follow/--no-follow", default=True, show_default=True, help="Go on as new lines come.")
-def logs(stack: str, service: str, tail: int, follow: bool) -> None:
+def logs(stack: str, service: str, tail: int | None, since: str, follow: bool) -> None:
     """Follow the logs of all services, or of one."""
     from ops.logs import logs
 
-    logs(stack, service, tail, follow)
+    logs(stack, service, tail, since, follow)
 
 
 @commands.command(name="exec", context_settings={"ignore_unknown_options": True})

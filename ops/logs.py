@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from ops import engine
 from ops.console import say
 from ops.containers import of_stack
+from ops.errors import OperatorError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 
 _COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "bright_cyan", "bright_yellow", "bright_green", "bright_magenta")
 _LOOK_AGAIN_SECONDS = 1.0
+_TAIL = 50
+_AGE = re.compile(r"(\d+)([smhd])")
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @dataclass(frozen=True)
@@ -33,23 +39,43 @@ class Line:
     text: str
 
 
-def logs(stack: str, service: str, tail: int, follow: bool) -> None:
+def logs(stack: str, service: str, tail: int | None, since: str, follow: bool) -> None:
     """Print the last lines of each container, merged by time, then go on as new ones come.
 
     Args:
         stack: the stack's name.
         service: one service; all when empty.
-        tail: how many old lines of each container.
+        tail: how many old lines of each container; None for 50, or for all that `since` asks for.
+        since: how old lines may be, as in 90s, 10m, 2h or 1d, or the moment that begins them, in ISO 8601; any age when empty.
         follow: whether to go on until interrupted.
+
+    Raises:
+        OperatorError: `since` is neither.
     """
+    begin = moment(since, datetime.now().astimezone()) if since else 0.0
     client = engine.connect()
     chosen = of_stack(client, stack, service)
     painter = _Painter([container.service for container in of_stack(client, stack)])
     now = time.time()
-    for line in sorted((line for container in chosen for line in _past(client, container, tail, now)), key=lambda line: line.moment):
+    for line in sorted((line for container in chosen for line in _past(client, container, tail, begin, now)), key=lambda line: line.moment):
         painter.write(line)
     if follow:
         _follow(client, stack, service, painter, now)
+
+
+def moment(since: str, now: datetime) -> float:
+    """The Unix time that `since` means: an age, or a date and time, which is local unless it says otherwise.
+
+    Raises:
+        OperatorError: it is neither.
+    """
+    age = _AGE.fullmatch(since)
+    if age:
+        return now.timestamp() - int(age[1]) * _UNIT_SECONDS[age[2]]
+    try:
+        return datetime.fromisoformat(since).timestamp()
+    except ValueError:
+        raise OperatorError(f"'{since}' is no age and no moment.", mend="Write 90s, 10m, 2h, 1d or 2026-11-22T13:00.") from None
 
 
 def label(container: SeenContainer) -> str:
@@ -78,8 +104,9 @@ class _Painter:
             say(click.style(f"{line.label:<{self._width}}| ", fg=self._colours.get(service)) + line.text)
 
 
-def _past(client: DockerClient, container: SeenContainer, tail: int, until: float) -> Iterator[Line]:
-    raw = client.api.logs(container.id, timestamps=True, tail=tail, until=until)
+def _past(client: DockerClient, container: SeenContainer, tail: int | None, begin: float, until: float) -> Iterator[Line]:
+    lines: int | Literal["all"] = tail if tail is not None else "all" if begin else _TAIL
+    raw = client.api.logs(container.id, timestamps=True, tail=lines, since=begin or None, until=until)
     return (split(line, label(container)) for line in raw.splitlines())
 
 

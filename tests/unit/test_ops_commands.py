@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from ops.__main__ import commands, main
 from ops.checkpoint import Checkpoint, KnownContainer
 from ops.engine import SeenContainer
 from ops.errors import OperatorError, Stopped
-from ops.logs import Line, label, split
+from ops.logs import Line, label, moment, split
 from ops.session import project_name, settings_file
 from ops.setup.stack_state import configuration_of
 from ops.tasks import image_urns, with_setting
@@ -154,3 +155,15 @@ def test_every_way_to_fail_ends_in_words_and_an_exit_code(
     said = capsys.readouterr().err
     assert word.lower() in said.lower()
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(("since", "age"), [("90s", 90), ("10m", 600), ("2h", 7200), ("1d", 86400), ("2026-11-22T11:59:00+00:00", 60)])
+def test_logs_begin_at_an_age_or_a_moment(since: str, age: int) -> None:
+    now = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+    assert moment(since, now) == now.timestamp() - age
+
+
+def test_what_is_neither_age_nor_moment_is_refused_with_examples() -> None:
+    with pytest.raises(OperatorError, match="no age") as refused:
+        moment("yesterday", datetime.now(UTC))
+    assert "10m" in refused.value.mend

@@ -77,7 +77,7 @@ def rotate(stack: str, service: str, agreed: bool) -> None:
         )
     _tell(plan)
     if not agreed:
-        _ask()
+        ask("Nothing was rotated.")
     run_quietly(session, ["state", "taint", "--yes", *plan.urns.values()])
     up(stack)
     say(f"Rotated: {', '.join(secret.upper() for secret in plan.urns)}. The old values are refused.", "green")
@@ -186,10 +186,15 @@ def _tell(plan: Plan) -> None:
         say(f"What else waits for the next up comes with it: {', '.join(plan.others)}.", "yellow")
 
 
-def _ask() -> None:
+def ask(refused: str) -> None:
+    """Go on only after a yes.
+
+    Raises:
+        OperatorError: there was none; `refused` says what did not happen.
+    """
     try:
         agreed = click.confirm("Go on?", default=False)
     except click.Abort:
         agreed = False
     if not agreed:
-        raise OperatorError("Nothing was rotated.", mend="Without the question: YES=1")
+        raise OperatorError(refused, mend="Without the question: YES=1")

@@ -14,6 +14,7 @@ from stack.images import Images
 from stack.naming import Naming
 from stack.network import app_network
 from stack.service import Host
+from stack.services import postgres_names
 from stack.settings import Settings, SettingsError, load
 from stack.volumes import data_volumes
 
@@ -55,7 +56,7 @@ def prepare(settings: Settings, folder: Path) -> Context:
     """Declare what the services share, after a look whether the engine can take them.
 
     Raises:
-        pulumi.RunError: no engine answers, or host ports are taken; nothing was changed.
+        pulumi.RunError: no engine answers, host ports are taken, or data would be left behind; nothing was changed.
     """
     naming = Naming(settings.project, settings.stack)
     engine = None if _is_rehearsal() else _checked_engine(settings)
@@ -82,4 +83,6 @@ def _checked_engine(settings: Settings) -> Engine:
     problems = engine.taken_ports(settings.project, settings.bind_address, {port: name for name, port in settings.host_ports()})
     if problems:
         raise pulumi.RunError("\n".join(["Host ports are taken; nothing was changed:", *(f"  - {problem}" for problem in problems)]))
+    if left := list(postgres_names.problems(engine.api, settings)):
+        raise pulumi.RunError("\n".join(["Data would be left behind; nothing was changed:", *(f"  - {problem}" for problem in left)]))
     return engine

@@ -3,7 +3,7 @@
 The forms that the Docker provider needs are all here, each with its reason (tried on a real engine with pulumi-docker 5.2).
 """
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -165,8 +165,18 @@ def _apart(value: pulumi.Input[str]) -> pulumi.Input[str]:
     async def others() -> set[pulumi.Resource]:
         return {each for each in await value.resources() if not isinstance(each, docker.Container)}
 
-    future: Awaitable[Any] = value.future(with_unknowns=True)  # unknown is an answer too
-    return pulumi.Output(others(), future, value.is_known(), value.is_secret())
+    content = _Later(lambda: value.future(with_unknowns=True))  # unknown is an answer too
+    return pulumi.Output(_Later(others), content, _Later(value.is_known), _Later(value.is_secret))
+
+
+@dataclass(frozen=True)
+class _Later:
+    """Something to wait for that is not begun before: when the first of several fails, Python would complain of those begun in vain."""
+
+    begin: Callable[[], Awaitable[Any]]
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self.begin().__await__()
 
 
 def _containers_behind(values: Sequence[pulumi.Input[str]]) -> pulumi.Output[list[pulumi.Resource]]:

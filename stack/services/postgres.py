@@ -8,6 +8,7 @@ import pulumi
 from stack.context import Context
 from stack.credentials import login_url
 from stack.service import Service
+from stack.services.postgres_names import DATA, WRITE_DOWN
 from stack.spec import File, Limits, Port, Probe, ServiceSpec
 from stack.vocabulary import POSTGRES_PORT, ServiceName, VolumeName
 
@@ -70,9 +71,10 @@ def spec(database: Database, context: Context) -> ServiceSpec:
         },
         files=(
             File(_PASSWORD_FILE, database.password),
+            File("/docker-entrypoint-initdb.d/90-names.sh", WRITE_DOWN),
             File(_RECONCILE, (Path(__file__).parent / "postgres_reconcile.sh").read_text(), mode="0555"),
         ),
-        volumes={"/var/lib/postgresql/data": database.volume},
+        volumes={DATA: database.volume},
         ports=(Port(POSTGRES_PORT, database.host_port),) if context.settings.publishes_everything else (),
         probe=Probe(("CMD-SHELL", probe), limit=120, timeout=5),
         limits=database.limits,

@@ -4,6 +4,7 @@
 # The official image reads its variables only while it makes a cluster. Afterwards a changed password would lock everybody out, and a changed
 # user or database would be ignored without a word. So, when the volume already has a cluster, before the server opens:
 #   - the role POSTGRES_USER gets the password of POSTGRES_PASSWORD(_FILE), in single-user mode: no moment in which the old one still works;
+#   - user and database are renamed, where an operator agreed to it (`make rename`);
 #   - what can't be reconciled (no such role, no such database, another major version) stops the container with one message.
 # It relies only on the official image's contract: PGDATA, POSTGRES_* and NAME_FILE, `postgres` on PATH, docker-entrypoint.sh.
 # It needs bash, the user that owns the cluster (uid 999 in Debian's images) and no capability.
@@ -12,6 +13,12 @@
 set -Eeuo pipefail
 
 readonly DATA=${PGDATA:-/var/lib/postgresql/data}
+readonly NAMES=$DATA/stack.names # the user and the database of the settings, as they were last
+readonly AGREED=$DATA/stack.rename
+readonly LOOK=(
+  "SELECT rolname AS role_found FROM pg_catalog.pg_roles WHERE rolname !~ '^pg_'"
+  "SELECT datname AS database_found FROM pg_catalog.pg_database WHERE datallowconn AND NOT datistemplate"
+)
 
 fail() {
   printf 'reconcile-credentials: %s\n' "$@" >&2
@@ -62,25 +69,69 @@ single_user() {
     template1 > "$output" 2>&1
 }
 
+# run STATEMENT...: runs them as the cluster's owner, before anybody can connect; what came of it is in $output and $status.
+# With -j a statement ends at a semicolon and an empty line. Single-user mode exits with 0 even when one fails, hence the search for ERROR.
+run() {
+  status=0
+  printf '%s;\n\n' "$@" | single_user "${server_options[@]}" || status=$?
+  if ((status == 0)) && grep -qE '(ERROR|FATAL|PANIC):' "$output"; then status=1; fi
+}
+
+fail_as_told() {
+  local said
+  said=$(grep -oE '(ERROR|FATAL|PANIC|HINT|DETAIL):.*' "$output" || tail -n 3 "$output")
+  fail "PostgreSQL could not $1 before its start:" "${said//"$password"/[password]}"
+}
+
+# literal TEXT: as SQL has it.
+literal() {
+  printf "'%s'" "${1//\'/\'\'}"
+}
+
+# Renames user and database when an operator agreed to just these names (a file in the volume: old user, old database, new user, new database).
+# One statement, and so all or nothing. Nobody can rename the user that he is, and that may be the cluster's owner (10): hence the helper.
+rename_as_agreed() {
+  local agreed=()
+  mapfile -t agreed < "$AGREED"
+  [[ ${#agreed[@]} == 4 && ${agreed[2]} == "$user" && ${agreed[3]} == "$database" ]] || return 0
+  local old_user old_database new_user new_database
+  old_user=$(literal "${agreed[0]}") old_database=$(literal "${agreed[1]}") new_user=$(literal "$user") new_database=$(literal "$database")
+  run "DO \$rename\$ BEGIN \
+    IF $old_user <> $new_user AND EXISTS (SELECT FROM pg_roles WHERE rolname = $old_user) THEN \
+      CREATE ROLE reconcile_helper SUPERUSER; SET SESSION AUTHORIZATION reconcile_helper; \
+      EXECUTE format('ALTER ROLE %I RENAME TO %I', $old_user, $new_user); \
+      EXECUTE format('SET SESSION AUTHORIZATION %I', (SELECT rolname FROM pg_roles WHERE oid = 10)); DROP ROLE reconcile_helper; \
+    END IF; \
+    IF $old_database <> $new_database AND EXISTS (SELECT FROM pg_database WHERE datname = $old_database) THEN \
+      EXECUTE format('ALTER DATABASE %I RENAME TO %I', $old_database, $new_database); \
+    END IF; END \$rename\$"
+  ((status == 0)) || fail_as_told "rename the user \"${agreed[0]}\" and the database \"${agreed[1]}\""
+  echo "reconcile-credentials: the data of user \"${agreed[0]}\", database \"${agreed[1]}\" is now that of user \"$user\", database \"$database\""
+}
+
+# Refuses names under which the data would not be found: others than last time, while those of last time still exist.
+check_names() {
+  local had=()
+  mapfile -t had < "$NAMES"
+  [[ ${#had[@]} == 2 && "${had[*]}" != "$user $database" ]] || return 0
+  run "${LOOK[@]}"
+  if [[ ${had[0]} != "$user" && ", $(names role_found), " == *", ${had[0]}, "* ]] \
+    || [[ ${had[1]} != "$database" && ", $(names database_found), " == *", ${had[1]}, "* ]]; then
+    fail "the settings name the user \"$user\" and the database \"$database\", but the volume's data is that of the user \"${had[0]}\" in the database \"${had[1]}\"." \
+      "Nothing was changed. Set the names back; or keep the data under the new ones: make rename SERVICE=$(hostname) (with STACK=... where it isn't dev)."
+  fi
+}
+
 reconcile() {
-  local user database password status=0
-  user=$(setting POSTGRES_USER postgres)
-  database=$(setting POSTGRES_DB "$user")
-  password=$(setting POSTGRES_PASSWORD '')
-  [[ -n $password ]] || fail "POSTGRES_PASSWORD and POSTGRES_PASSWORD_FILE are both empty: there is no password to set for the role \"$user\"."
-  [[ $user$database$password != *$'\n'* ]] || fail "a line break in POSTGRES_USER, POSTGRES_DB or POSTGRES_PASSWORD can't be handled: take it out."
   check_version
+  [[ ! -s $AGREED ]] || rename_as_agreed
+  [[ ! -s $NAMES ]] || check_names
+  run "${LOOK[@]}" \
+    "SELECT rolname AS role_wanted FROM pg_catalog.pg_roles WHERE rolname = $(literal "$user")" \
+    "SELECT datname AS database_wanted FROM pg_catalog.pg_database WHERE datname = $(literal "$database")" \
+    "ALTER ROLE \"${user//\"/\"\"}\" WITH LOGIN PASSWORD $(literal "$password")"
 
-  # With -j a statement ends at a semicolon and an empty line. Single-user mode exits with 0 even when a statement fails, hence the search for ERROR.
-  printf '%s;\n\n' \
-    "SELECT rolname AS role_found FROM pg_catalog.pg_roles WHERE rolname !~ '^pg_'" \
-    "SELECT datname AS database_found FROM pg_catalog.pg_database WHERE datallowconn AND NOT datistemplate" \
-    "SELECT rolname AS role_wanted FROM pg_catalog.pg_roles WHERE rolname = '${user//\'/\'\'}'" \
-    "SELECT datname AS database_wanted FROM pg_catalog.pg_database WHERE datname = '${database//\'/\'\'}'" \
-    "ALTER ROLE \"${user//\"/\"\"}\" WITH LOGIN PASSWORD '${password//\'/\'\'}'" \
-    | single_user "$@" || status=$?
-
-  if ((status == 0)); then
+  if ((status == 0)) || [[ -n $(names role_found) ]]; then
     [[ $(names role_wanted) == "$user" ]] || fail \
       "POSTGRES_USER is \"$user\", but the volume's cluster has no such role; it has: $(names role_found)." \
       "The variable counts only while a volume is new. Set it back, or create the role first (CREATE ROLE ... SUPERUSER), or use a new volume."
@@ -88,18 +139,24 @@ reconcile() {
       "POSTGRES_DB is \"$database\", but the volume's cluster has no such database; it has: $(names database_found)." \
       "The variable counts only while a volume is new. Set it back, or create the database first (CREATE DATABASE ...), or use a new volume."
   fi
-  if ((status != 0)) || grep -qE '(ERROR|FATAL|PANIC):' "$output"; then
-    local said
-    said=$(grep -E '(ERROR|FATAL|PANIC|HINT|DETAIL):' "$output" || tail -n 3 "$output")
-    fail "PostgreSQL could not set the password of \"$user\" before its start (exit code $status):" "${said//"$password"/[password]}"
-  fi
+  ((status == 0)) || fail_as_told "set the password of \"$user\""
+  printf '%s\n' "$user" "$database" > "$NAMES.new"
+  mv "$NAMES.new" "$NAMES"
+  rm -f "$AGREED"
   echo "reconcile-credentials: the role \"$user\" has the password of the settings"
 }
 
 if [[ ${1:-} == postgres || ${1:-} == -* ]] && [[ -s $DATA/PG_VERSION ]]; then
+  user=$(setting POSTGRES_USER postgres)
+  database=$(setting POSTGRES_DB "$user")
+  password=$(setting POSTGRES_PASSWORD '')
+  [[ -n $password ]] || fail "POSTGRES_PASSWORD and POSTGRES_PASSWORD_FILE are both empty: there is no password to set for the role \"$user\"."
+  [[ $user$database$password != *$'\n'* ]] || fail "a line break in POSTGRES_USER, POSTGRES_DB or POSTGRES_PASSWORD can't be handled: take it out."
+  server_options=("$@")
+  if [[ $1 == postgres ]]; then server_options=("${@:2}"); fi
   output=$(mktemp)
   trap 'rm -f "$output"' EXIT
-  if [[ $1 == postgres ]]; then reconcile "${@:2}"; else reconcile "$@"; fi
+  reconcile
   rm -f "$output"
   trap - EXIT
 fi

@@ -1,0 +1,144 @@
+"""Whose the data of a Postgres volume is, and the refusal to leave it behind under another name.
+
+The image reads user and database names only while a volume is new. Changed later, they would give an application that finds nothing. So
+the names stand in a file of the volume too; an `up` that would change them is refused before it touches anything, unless an operator
+agreed to rename what is there (`make rename`), which a second file says. `postgres_reconcile.sh`, which renames, reads and writes both.
+"""
+
+import io
+import tarfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from docker.api import APIClient
+from docker.errors import NotFound
+
+from stack.naming import COMPOSE_PROJECT, COMPOSE_SERVICE
+from stack.settings import Settings
+from stack.vocabulary import ServiceName
+
+DATA = "/var/lib/postgresql/data"
+_NAMES, _AGREED = "stack.names", "stack.rename"
+_USER_ID = 999
+PREFIXES = {ServiceName.DB: "POSTGRES", ServiceName.EVOLUTION_POSTGRES: "EVOLUTION_POSTGRES"}
+"""How the settings of each database begin."""
+
+WRITE_DOWN = f"""printf '%s\\n' "$POSTGRES_USER" "$POSTGRES_DB" > "$PGDATA/{_NAMES}"\n"""
+"""Run by the image in a new cluster: shell."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """A database's user and its name."""
+
+    user: str
+    database: str
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A Postgres container, whatever its state, and its volume.
+
+    Attributes:
+        container: its id.
+        running: whether commands can be run in it.
+        names: whose the data in its volume is.
+        agreed: the names that an operator agreed to rename that to.
+    """
+
+    container: str
+    running: bool
+    names: Names
+    agreed: Names | None = None
+
+
+def wanted(settings: Settings) -> dict[ServiceName, Names]:
+    """The names in the settings."""
+    return {
+        service: Names(getattr(settings, f"{prefix.lower()}_user"), getattr(settings, f"{prefix.lower()}_db"))
+        for service, prefix in PREFIXES.items()
+    }
+
+
+def problems(engine: APIClient, settings: Settings) -> Iterator[str]:
+    """A sentence for each database that an `up` would leave behind."""
+    for service, names in wanted(settings).items():
+        found = _container(engine, settings.project, service)
+        if found is None or _names_given(found) == names:
+            continue
+        cluster = _cluster(engine, found)
+        if names not in {cluster.names, cluster.agreed}:
+            yield refusal(service, settings.stack, cluster.names, names)
+
+
+def refusal(service: ServiceName, stack: str, had: Names, names: Names) -> str:
+    """Why an `up` with other names is refused, and what can be done."""
+    prefix = PREFIXES[service]
+    pairs = ((f"{prefix}_USER", had.user, names.user), (f"{prefix}_DB", had.database, names.database))
+    changed = [pair for pair in pairs if pair[1] != pair[2]]
+    news = " and ".join(f"{setting} is {new} now, and was {old}" for setting, old, new in changed)
+    back = " ".join(f"{setting}={old}" for setting, old, _ in changed)
+    where = "" if stack == "dev" else f" STACK={stack}"
+    return (
+        f"{service}: {news}; under the new name its data would not be found. To keep the data under the new name: "
+        f"`make rename SERVICE={service}{where}`. To go back: {back}. To begin without any data of the stack: `make wipe{where}`."
+    )
+
+
+def look(engine: APIClient, project: str, service: ServiceName) -> Cluster | None:
+    """A database's container and what its volume says; None when there is no container."""
+    found = _container(engine, project, service)
+    return None if found is None else _cluster(engine, found)
+
+
+def agree(engine: APIClient, cluster: Cluster, names: Names) -> None:
+    """Let the next start of the database rename what is in the volume."""
+    old = cluster.names
+    content = "".join(f"{name}\n" for name in (old.user, old.database, names.user, names.database)).encode()
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        entry = tarfile.TarInfo(_AGREED)
+        entry.size, entry.mode, entry.uid, entry.gid = len(content), 0o600, _USER_ID, _USER_ID
+        tar.addfile(entry, io.BytesIO(content))
+    engine.put_archive(cluster.container, DATA, archive.getvalue())
+
+
+def _container(engine: APIClient, project: str, service: ServiceName) -> Mapping[str, Any] | None:
+    labels = [f"{COMPOSE_PROJECT}={project}", f"{COMPOSE_SERVICE}={service}"]
+    try:
+        listed = engine.containers(all=True, filters={"label": labels})
+        found: Mapping[str, Any] | None = engine.inspect_container(listed[0]["Id"]) if listed else None
+    except NotFound:
+        return None
+    return found
+
+
+def _names_given(found: Mapping[str, Any]) -> Names:
+    """The names with which the container was made; Postgres's own defaults where it was given none."""
+    variables = dict(each.partition("=")[::2] for each in found["Config"]["Env"] or [])
+    user = variables.get("POSTGRES_USER") or "postgres"
+    return Names(user, variables.get("POSTGRES_DB") or user)
+
+
+def _cluster(engine: APIClient, found: Mapping[str, Any]) -> Cluster:
+    container = found["Id"]
+    names = _lines(engine, container, _NAMES)
+    agreed = _lines(engine, container, _AGREED)
+    return Cluster(
+        container=container,
+        running=found["State"]["Status"] == "running",
+        names=Names(*names) if len(names) == 2 else _names_given(found),
+        agreed=Names(*agreed[2:]) if len(agreed) == 4 else None,
+    )
+
+
+def _lines(engine: APIClient, container: str, name: str) -> list[str]:
+    """The lines of a file in the volume; none when there is no such file."""
+    try:
+        stream, _ = engine.get_archive(container, f"{DATA}/{name}")
+        with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as tar:
+            member = tar.extractfile(tar.next() or name)
+            return member.read().decode().splitlines() if member else []
+    except NotFound:
+        return []

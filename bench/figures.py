@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MIB = 1024 * 1024
 
@@ -15,7 +19,7 @@ class Figure:
     Attributes:
         name: what was measured.
         value: in `unit`.
-        unit: s, MiB or "% of a core".
+        unit: s, ms, MiB, "% of a core", messages or messages/s.
         limit: what it may be at most; None where nothing was promised.
         notes: the slowest steps, or the largest parts.
     """
@@ -42,9 +46,31 @@ def slowest(steps: list[tuple[str, float]], most: int = 5) -> tuple[str, ...]:
     return tuple(f"{name}: {seconds:.1f} s" for name, seconds in sorted(steps, key=lambda step: -step[1])[:most])
 
 
+@dataclass(frozen=True)
+class Tally:
+    """The messages that are missing somewhere, and those that are somewhere twice or were never sent."""
+
+    lost: frozenset[str]
+    doubled: frozenset[str]
+
+    @classmethod
+    def of(cls, sent: Iterable[str], found: Iterable[str]) -> Self:
+        """Compare what was sent with what is found at one place; all texts differ."""
+        counted, expected = Counter(found), frozenset(sent)
+        return cls(expected - counted.keys(), frozenset(each for each, times in counted.items() if times > (each in expected)))
+
+    def __or__(self, other: Tally) -> Tally:
+        return Tally(self.lost | other.lost, self.doubled | other.doubled)
+
+
 def median(values: list[float]) -> float:
     """The middle value; of an even number, the lower middle."""
-    return sorted(values)[(len(values) - 1) // 2]
+    return percentile(values, 50)
+
+
+def percentile(values: list[float], percent: int) -> float:
+    """The smallest measured value that so many percent of all don't exceed."""
+    return sorted(values)[max(0, -(-len(values) * percent // 100) - 1)]
 
 
 def memory_mib(stats: dict[str, Any]) -> float:

@@ -35,7 +35,14 @@ def create_app(settings: Settings) -> FastAPI:
             yield
         _log.info("stopped")
 
-    app = FastAPI(title="WhatsApp application", description=DESCRIPTION, version="1.0.0", openapi_tags=TAGS, lifespan=lifespan)
+    app = FastAPI(
+        title="WhatsApp application",
+        description=DESCRIPTION,
+        version="1.0.0",
+        openapi_tags=TAGS,
+        generate_unique_id_function=lambda route: route.name,
+        lifespan=lifespan,
+    )
     app.add_middleware(BodyLimit)  # the one that is added last comes first
     if settings.app_api_key:
         app.add_middleware(CallerKey, settings.app_api_key, SECURED_PREFIXES)

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
 from src.instances.schemas import QrCode
-from src.problems import Problem
+from src.problems import VALIDATION_FAILED, Problem, responses
 
 DESCRIPTION = """\
 Sends and receives WhatsApp messages through Evolution API.
@@ -31,12 +31,22 @@ def describe(app: FastAPI) -> None:
 
     def complete() -> dict[str, Any]:
         if app.openapi_schema is None:
-            document = generate()
-            _, found = models_json_schema([(model, "serialization") for model in _ONLY_REFERRED_TO], ref_template=_REFERENCE)
-            document["components"]["schemas"].update(found["$defs"])
+            _complete(generate())
         return generate()
 
     app.openapi = complete  # type: ignore[method-assign]  # FastAPI's documented way
 
 
-_REFERENCE = "#/components/schemas/{model}"
+def _complete(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    _, found = models_json_schema([(model, "serialization") for model in _ONLY_REFERRED_TO], ref_template="#/components/schemas/{model}")
+    schemas.update(found["$defs"])
+    for name in _FASTAPIS_OWN:
+        schemas.pop(name, None)
+    for operation in [operation for path in document["paths"].values() for operation in path.values()]:
+        if _FASTAPIS_OWN[0] in str(operation["responses"].get("422")):
+            operation["responses"]["422"] = responses(VALIDATION_FAILED)[422]
+
+
+_FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")
+"""What FastAPI answers, and describes where a route doesn't, in place of a problem."""

@@ -1,13 +1,14 @@
 """Errors as RFC 9457 problems (`application/problem+json`), of every route, and how OpenAPI describes them."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.responses import Response
 
 from src.logs import REQUEST_ID_HEADER, request_id
 
@@ -102,7 +103,7 @@ class ProblemError(HTTPException):
         self.errors = errors
 
 
-def answer(request: Request, error: ProblemError) -> JSONResponse:
+def answer(request: Request, error: ProblemError) -> Response:
     """Make the response of a problem."""
     kind = error.kind
     problem = Problem(
@@ -118,10 +119,11 @@ def answer(request: Request, error: ProblemError) -> JSONResponse:
     headers = dict(error.headers or {})
     if kind.retry_after:
         headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
-    return JSONResponse(problem.model_dump(exclude_none=True), kind.status, headers, MEDIA_TYPE)
+    # ASCII alone: a problem may repeat what the caller sent, and that may be no valid text.
+    return Response(json.dumps(problem.model_dump(exclude_none=True)), kind.status, headers, MEDIA_TYPE)
 
 
-def answer_outside_the_log(request: Request, error: ProblemError) -> JSONResponse:
+def answer_outside_the_log(request: Request, error: ProblemError) -> Response:
     """Make the response of an unforeseen failure: the server's outermost layer sends it, where no request id is added any more."""
     response = answer(request, error)
     if current := request_id.get():

@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from src.messages.store import Draft, Filter
-from src.messages.values import RECIPIENT_LIMIT, MediaSource, chat_of, file_name_of, media_source, mimetype_of, number_of
+from src.messages.values import RECIPIENT_LIMIT, MediaSource, chat_of, file_name_of, media_source, mimetype_of, number_of, storable
 
 TEXT_LIMIT = 65_536
 """WhatsApp's limit for a text, in characters."""
@@ -20,19 +20,13 @@ MessageState = Literal["queued", "sent", "delivered", "read", "failed", "receive
 MediaKind = Literal["image", "video", "document", "audio"]
 
 
-def _storable(value: str) -> str:
-    if "\x00" in value:
-        raise ValueError("has the character U+0000, which can't be stored")
-    return value
-
-
 def _read_media(value: Any) -> MediaSource:  # noqa: ANN401  # whatever the JSON held
     if not isinstance(value, str):
         raise ValueError("not a text")  # noqa: TRY004  # pydantic makes a problem of this one only
     return media_source(value)
 
 
-Text = Annotated[str, AfterValidator(_storable)]
+Text = Annotated[str, AfterValidator(storable)]
 Recipient = Annotated[
     str,
     AfterValidator(chat_of),
@@ -85,7 +79,9 @@ class NewMediaMessage(_NewMessage):
     type: Literal["media"]
     kind: MediaKind
     media: Media
-    mimetype: Annotated[str | None, Field(pattern=r"^[\w.+-]+/[\w.+-]+(\s*;\s*[\w.+-]+=[^;]+)*$", max_length=255)] = None
+    mimetype: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+( *; *[A-Za-z0-9-]+=[ -:<-~]+)*$", max_length=255)] = (
+        None
+    )
     file_name: Annotated[Text | None, Field(min_length=1, max_length=255)] = None
     caption: Annotated[Text | None, Field(max_length=CAPTION_LIMIT)] = None
 

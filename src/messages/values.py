@@ -17,12 +17,27 @@ URL_LIMIT = 2083
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9\u00a1-\uffff-]{1,63}(?<!-)")
 _TOP_LEVEL = re.compile(r"[A-Za-z\u00a1-\uffff]{2,63}|xn[A-Za-z0-9-]{2,}")
 _DATA_URI = re.compile(
-    r"data:(?P<mimetype>[\w.+-]+/[\w.+-]+)?(?P<parameters>(?:;[\w.+-]+=[^;,]*)*)(?P<base64>;base64)?,", re.ASCII | re.IGNORECASE
+    r"data:(?P<mimetype>[\w.+-]+/[\w.+-]+)?(?P<parameters>(?:;\s*[\w.+-]+=[^;,]*)*)(?P<base64>;base64)?,", re.ASCII | re.IGNORECASE
 )
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 
 DEFAULT_MIMETYPES = {"image": "image/png", "video": "video/mp4", "audio": "audio/mpeg", "document": "application/octet-stream"}
 """What media are taken for when nothing tells; of images and videos Evolution says the same."""
+
+
+def storable(text: str) -> str:
+    """Return a text that Postgres can store.
+
+    Raises:
+        ValueError: it has a NUL, or half of a character: JSON can hold both.
+    """
+    if "\x00" in text:
+        raise ValueError("has the character U+0000, which can't be stored")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"has half of a character (U+{ord(text[error.start]):04X})") from None
+    return text
 
 
 def chat_of(recipient: str) -> str:
@@ -84,7 +99,7 @@ def media_source(given: str) -> MediaSource:
         ValueError: it is none, or a URL that Evolution doesn't take.
     """
     if re.match(r"[a-z][a-z0-9+.-]*://", given, re.IGNORECASE):
-        _check_url(given)
+        _check_url(storable(given))
         return MediaSource(given, is_url=True)
     mimetype = None
     if given[:5].lower() == "data:":

@@ -25,6 +25,7 @@ from pydantic import HttpUrl, SecretStr
 
 from src.application import create_app
 from src.settings import Settings
+from tasks.migrate import migrate
 from tests.app.images import ensure_images
 
 POSTGRES_IMAGES = ("whatsapp-local/postgres:16", "postgres:16")
@@ -256,10 +257,39 @@ def silent_port() -> Iterator[int]:
 def make_settings(database_url: str, fake_evolution: FakeEvolution) -> Callable[..., Settings]:
     """Settings with which everything is well, but for what a test changes."""
 
-    def make(database: str = database_url, evolution: str = fake_evolution.url, key: str = KEY) -> Settings:
-        return Settings(database_url=SecretStr(database), evolution_api_url=HttpUrl(evolution), evolution_api_key=SecretStr(key))
+    def make(database: str = database_url, evolution: str = fake_evolution.url, key: str = KEY, **others: Any) -> Settings:  # noqa: ANN401
+        return Settings(database_url=SecretStr(database), evolution_api_url=HttpUrl(evolution), evolution_api_key=SecretStr(key), **others)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres: Postgres) -> str:
+    """The name of a database at the head, to make others from."""
+    name = f"template{uuid.uuid4().hex}"
+
+    async def create() -> None:
+        connection = await asyncpg.connect(postgres.url())
+        await connection.execute(f"CREATE DATABASE {name}")
+        await connection.close()
+        await migrate(Settings(database_url=SecretStr(postgres.url(name)), evolution_api_key=SecretStr(KEY)))
+
+    asyncio.run(create())
+    return name
+
+
+@pytest.fixture
+def migrated_url(postgres: Postgres, migrated_template: str) -> str:
+    """The URL of a new database with all tables, and nothing in them."""
+    name = f"t{uuid.uuid4().hex}"
+
+    async def create() -> None:
+        connection = await asyncpg.connect(postgres.url())
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {migrated_template}")
+        await connection.close()
+
+    asyncio.run(create())
+    return postgres.url(name)
 
 
 @contextlib.asynccontextmanager

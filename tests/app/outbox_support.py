@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from src.messages.outbox import Outbox, Tuning
 from src.models import Base
 from src.resources import Resources, open_resources
-from src.settings import Settings
+from src.settings import Settings, load_settings
 
 INSTANCE = "support"
 FAST = Tuning(lease=1.0, poll=0.1, give_up_every=0.1)
@@ -62,6 +62,7 @@ class ScriptedEvolution:
     on_accept: Callable[[dict[str, Any]], Awaitable[None]] | None = None
     in_flight: Counter[str] = field(default_factory=Counter)
     most_in_flight: Counter[str] = field(default_factory=Counter)
+    most_at_once: int = 0
     port: int = 0
     rename: dict[str, str] = field(default_factory=dict)
     """JIDs that Evolution changes."""
@@ -145,6 +146,7 @@ class ScriptedEvolution:
         number = body["number"]
         self.in_flight[number] += 1
         self.most_in_flight[number] = max(self.most_in_flight[number], self.in_flight[number])
+        self.most_at_once = max(self.most_at_once, self.in_flight.total())
         try:
             await asyncio.sleep(self.work_seconds)
             record = self.accept(how, body) if behaviour in (OK, ACCEPT_AND_DROP, ACCEPT_AND_HANG) else None
@@ -243,10 +245,13 @@ class Stage:
             "payload_bytes": len(json.dumps(body)),
             **columns,
         }
+        await self.insert(values)
+        await self.rows("NOTIFY outbox")
+        return message_id
+
+    async def insert(self, values: dict[str, object]) -> None:
         async with self.engine.begin() as connection:
             await connection.execute(Base.metadata.tables["messages"].insert(), values)
-            await connection.execute(text("NOTIFY outbox"))
-        return message_id
 
     async def expect(self, condition: Callable[[list[dict[str, Any]]], bool], what: str, seconds: float = 10) -> list[dict[str, Any]]:
         """Wait until the stored messages are as they should be."""
@@ -284,3 +289,9 @@ async def staged(database_url: str, give_up_hours: float = 24.0) -> AsyncIterato
         finally:
             with contextlib.suppress(Exception):
                 await evolution.stop()
+
+
+async def run_sender() -> None:
+    """Send until the process is killed."""
+    async with open_resources(load_settings()) as resources, Outbox(resources, FAST):
+        await asyncio.sleep(3600)

@@ -12,13 +12,16 @@ from simulator.errors import bad_request
 from simulator.events.bus import Events
 from simulator.instance import Instance
 from simulator.journal import Journal
-from simulator.qr import NEW_CODE_EVERY_S, Code, new_pairing_code, new_text, picture
+from simulator.qr import Code, new_pairing_code, new_text, picture
 from simulator.sessions import Sessions
 from simulator.settings import Phone
 from simulator.store import Store, StoreError, as_json
 
 FIRST_CODE_S = 0.2
 """How long the made-up WhatsApp takes until it gives a code."""
+
+NEW_CODE_EVERY_S = 45.0
+"""`qrTimeout` of 2.2.3's socket."""
 
 PAIRING_CODE_S = 1.0
 """How much later a code comes when it is to be typed (`connectionUpdate` of 2.2.3 waits so long)."""

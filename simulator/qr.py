@@ -8,9 +8,6 @@ from typing import Any
 
 import segno
 
-NEW_CODE_EVERY_S = 45.0
-"""`qrTimeout` of 2.2.3's socket."""
-
 _CROCKFORD = "123456789ABCDEFGHJKLMNPQRSTVWXYZ"
 _PAIRING_CODE_LENGTH = 8
 _MASK = 2

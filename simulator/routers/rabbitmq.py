@@ -45,5 +45,13 @@ def _nothing(status: HTTPStatus) -> Response:
 
 
 router = APIRouter()
+
+
+@router.get("/pusher/find/{instance_name}", dependencies=_GUARDS)
+async def find_pusher() -> Response:
+    """Give nothing: Pusher isn't simulated, so it is never switched on."""
+    return _nothing(HTTPStatus.OK)
+
+
 for _kind in ("rabbitmq", "websocket", "sqs"):
     router.include_router(_router_of(_kind))

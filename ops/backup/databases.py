@@ -1,0 +1,235 @@
+"""The two Postgres databases: a dump of one moment, and a restore beside what is there, which takes its place in one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ops.backup import inside
+from ops.backup.inside import InsideError, Program
+from ops.backup.manifest import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from docker import DockerClient
+
+    from ops.backup.services import Place
+
+STAGED = "_restoring"
+REPLACED = "_before_restore"
+"""What is appended to a database's name while a restore is at work."""
+
+_MAINTENANCE = "template1"
+"""Where to stand while databases are renamed: it is always there."""
+
+# As a client: over the container's own address, where the password counts. PSQLRC and its like are the user's.
+_AS_CLIENT = (
+    'export PGPASSWORD="${POSTGRES_PASSWORD:-$(cat "$POSTGRES_PASSWORD_FILE")}" PGHOST="$(hostname)" PGUSER="$POSTGRES_USER" '
+    'PGAPPNAME=backup PGOPTIONS="-c statement_timeout=0 -c idle_in_transaction_session_timeout=0 -c lock_timeout=60s"; '
+)
+_PSQL = _AS_CLIENT + 'exec psql --no-psqlrc --quiet --tuples-only --no-align --set=ON_ERROR_STOP=1 --dbname="$1"'
+
+_TABLES = """
+SELECT format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' ORDER BY 1
+"""
+_ROLES = "SELECT rolname FROM pg_catalog.pg_roles WHERE rolname !~ '^pg_' ORDER BY 1"
+_OTHERS = """
+SELECT datname FROM pg_catalog.pg_database WHERE datallowconn AND NOT datistemplate AND datname NOT IN (current_database(), 'postgres')
+ORDER BY 1
+"""
+_END = "-- end of answer --"
+
+
+@dataclass
+class Snapshot:
+    """A moment of a database, held for as long as this is open.
+
+    Attributes:
+        place: its container.
+        name: of the database.
+        identifier: by which `pg_dump` finds the moment.
+        database: what there was at that moment; the rows are counted by `count`.
+    """
+
+    place: Place
+    name: str
+    identifier: str
+    database: Database
+    _session: _Session
+
+    def count(self) -> Database:
+        """Count the rows of every table, in that moment."""
+        rows = count_rows(self._session)
+        self.database = self.database.model_copy(update={"rows": rows})
+        return self.database
+
+    def dump(self, client: DockerClient) -> Iterator[bytes]:
+        """`pg_dump` in its custom format, which is compressed and has its own checks; `pg_restore` reads it."""
+        script = _AS_CLIENT + 'exec pg_dump --format=custom --snapshot="$1" --dbname="$2" --lock-wait-timeout=60s'
+        return inside.output(client, self.place.container, ("sh", "-c", script, "pg_dump", self.identifier, self.name))
+
+    def close(self) -> None:
+        """Let the moment go."""
+        self._session.close()
+
+
+class _Session:
+    """A psql that is asked one thing after the other."""
+
+    def __init__(self, client: DockerClient, container: str, database: str) -> None:
+        self._program = Program(client, container, ("sh", "-c", _PSQL, "psql", database))
+        self._answers = self._program.makefile()
+
+    def ask(self, statement: str) -> list[str]:
+        """The rows that a statement gives, one column each.
+
+        Raises:
+            InsideError: it failed.
+        """
+        self._program.sendall(f"{statement.strip().rstrip(';')};\n\\echo {_END}\n".encode())
+        rows = []
+        while (line := self._answers.readline()) != f"{_END}\n".encode():
+            if not line:
+                self._program.finish()
+                raise InsideError(self._program.said() or "psql ended")
+            rows.append(line.decode().removesuffix("\n"))
+        return rows
+
+    def close(self) -> None:
+        self._program.close()
+
+
+def snapshot(client: DockerClient, place: Place) -> Snapshot:
+    """Hold the present moment of the container's database.
+
+    Raises:
+        InsideError: the database can't be asked.
+    """
+    name = place.variables["POSTGRES_DB"]
+    session = _Session(client, place.container, name)
+    session.ask("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    (identifier,) = session.ask("SELECT pg_export_snapshot()")
+    database = Database(
+        version=session.ask("SHOW server_version")[0].split(" ")[0],
+        owner=session.ask("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()")[0],
+        roles=session.ask(_ROLES),
+        rows={},
+        revision=_revision(session),
+        left_out=[each for each in session.ask(_OTHERS) if not each.endswith((STAGED, REPLACED))],
+    )
+    return Snapshot(place, name, identifier, database, session)
+
+
+def _revision(session: _Session) -> str | None:
+    """The revision of the application's schema, as Alembic notes it."""
+    if session.ask("SELECT to_regclass('public.alembic_version') IS NOT NULL") != ["t"]:
+        return None
+    return next(iter(session.ask("SELECT version_num FROM public.alembic_version")), None)
+
+
+def count_rows(session: _Session) -> dict[str, int]:
+    """Rows of each table, by its name in SQL."""
+    return {table: int(session.ask(f"SELECT count(*) FROM ONLY {table}")[0]) for table in session.ask(_TABLES)}  # noqa: S608 - quoted by format
+
+
+@dataclass
+class Target:
+    """A database that a dump is restored into."""
+
+    client: DockerClient
+    place: Place
+
+    @property
+    def name(self) -> str:
+        """Of the database in use."""
+        return self.place.variables["POSTGRES_DB"]
+
+    def version(self) -> str:
+        """Of the server."""
+        (line,) = self._do("SHOW server_version")
+        return line.split(" ")[0]
+
+    def stage(self, dump: Iterable[bytes], source: Database) -> None:
+        """Restore the dump into a database beside the one in use, and count its rows.
+
+        Raises:
+            InsideError: that failed, or the rows are not those of the dump.
+        """
+        self.unstage()
+        self._do(f"CREATE DATABASE {_quoted(self.name + STAGED)} TEMPLATE template0 ENCODING 'UTF8'")
+        roles = set(self._do(_ROLES))
+        owners = () if set(source.roles) <= roles else ("--no-owner", "--no-acl")
+        script = _AS_CLIENT + 'exec pg_restore --exit-on-error --dbname="$@"'
+        restore = ("sh", "-c", script, "pg_restore", self.name + STAGED, *owners)
+        inside.feed(self.client, self.place.container, restore, dump)
+        session = _Session(self.client, self.place.container, self.name + STAGED)
+        try:
+            rows = count_rows(session)
+            session.ask("ANALYZE")
+        finally:
+            session.close()
+        if rows != source.rows:
+            wrong = sorted(table for table in rows.keys() | source.rows.keys() if rows.get(table) != source.rows.get(table))
+            told = ", ".join(f"{table} {rows.get(table, 'missing')} instead of {source.rows.get(table, 'none')}" for table in wrong[:5])
+            raise InsideError(f"the restored database has other rows than the dump: {told}")
+
+    def unstage(self) -> None:
+        """Remove what an earlier restore left beside the database in use."""
+        self._do(f"DROP DATABASE IF EXISTS {_quoted(self.name + STAGED)} WITH (FORCE)")
+
+    def swap(self) -> None:
+        """Put the staged database in the place of the one in use, which stays beside it under another name.
+
+        Raises:
+            InsideError: that failed; nothing has changed then.
+        """
+        self._forget_replaced()
+        self._rename((self.name, self.name + REPLACED), (self.name + STAGED, self.name))
+
+    def swap_back(self) -> None:
+        """Undo a swap, if there was one."""
+        if self._do(f"SELECT 1 FROM pg_database WHERE datname = {_literal(self.name + REPLACED)}"):  # noqa: S608 - quoted
+            self._rename((self.name, self.name + STAGED), (self.name + REPLACED, self.name))
+        self.unstage()
+
+    def commit(self) -> None:
+        """Remove what the swap replaced."""
+        self._forget_replaced()
+
+    def _forget_replaced(self) -> None:
+        self._do(f"DROP DATABASE IF EXISTS {_quoted(self.name + REPLACED)} WITH (FORCE)")
+
+    def _rename(self, *pairs: tuple[str, str]) -> None:
+        """Rename databases in one transaction, after everybody was sent out of them."""
+        names = [name for name, _ in pairs]
+        for name in names:
+            self._do(f"ALTER DATABASE {_quoted(name)} ALLOW_CONNECTIONS false")
+        listed = ", ".join(_literal(name) for name in names)
+        self._do(f"SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname IN ({listed})")  # noqa: S608 - quoted above
+        renames = [f"ALTER DATABASE {_quoted(old)} RENAME TO {_quoted(new)}" for old, new in pairs]
+        try:
+            self._do("; ".join(["BEGIN", *renames, "COMMIT"]))
+        finally:
+            for name in {name for pair in pairs for name in pair}:
+                self._allow(name)
+
+    def _allow(self, name: str) -> None:
+        if self._do(f"SELECT 1 FROM pg_database WHERE datname = {_literal(name)}"):  # noqa: S608 - quoted above
+            self._do(f"ALTER DATABASE {_quoted(name)} ALLOW_CONNECTIONS true")
+
+    def _do(self, statement: str) -> list[str]:
+        session = _Session(self.client, self.place.container, _MAINTENANCE)
+        try:
+            return session.ask(statement)
+        finally:
+            session.close()
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"

@@ -1,0 +1,117 @@
+"""What tells that a restore is at work, or was interrupted: a volume of the stack.
+
+It is with the data, not with this machine's state: every clone of the project that works on the same engine sees it, and making or
+removing it is one step. While it is there, the stack's data is partly old and partly new, so nothing may start that uses it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ops.errors import OperatorError
+from ops.session import FOLDER, state_folder
+from stack.naming import COMPOSE_PROJECT, STACK_LABEL
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterator
+    from pathlib import Path
+
+    from docker import DockerClient
+
+_ARCHIVE_LABEL = "whatsapp.restore.archive"
+_passing: list[bool] = []
+
+
+def volume(project: str) -> str:
+    """The name of the volume that marks a restore."""
+    return f"{project}_restore_unfinished"
+
+
+def refuse_unfinished(project: str, stack: str, volumes: Container[str]) -> None:
+    """Refuse to start a stack whose restore was interrupted.
+
+    Args:
+        project: its Compose project name.
+        stack: its name.
+        volumes: names of the volumes that the engine has.
+
+    Raises:
+        OperatorError: its data is not whole.
+    """
+    if volume(project) not in volumes or _passing:
+        return
+    if _is_held(stack):
+        raise OperatorError(f"A restore is at work on stack {stack}.", mend="Wait until it ends.")
+    raise OperatorError(
+        f"A restore of stack {stack} was interrupted: its data is neither what it was nor what it shall be.",
+        mend=f"Run it again: make restore FILE=... STACK={stack} (or give the data up: make wipe STACK={stack})",
+    )
+
+
+def is_set(client: DockerClient, project: str) -> bool:
+    """Whether a restore is at work or was interrupted."""
+    from docker.errors import NotFound  # noqa: PLC0415
+
+    try:
+        client.api.inspect_volume(volume(project))
+    except NotFound:
+        return False
+    return True
+
+
+def set_marker(client: DockerClient, project: str, stack: str, archive: str) -> None:
+    """From now on the stack's data is not whole."""
+    labels = {COMPOSE_PROJECT: project, STACK_LABEL: stack, _ARCHIVE_LABEL: archive}
+    client.api.create_volume(volume(project), labels=labels)
+
+
+def clear(client: DockerClient, project: str) -> None:
+    """The stack's data is whole."""
+    client.api.remove_volume(volume(project))
+
+
+@contextmanager
+def passing() -> Iterator[None]:
+    """Let this process bring services up for a restore that goes on."""
+    _passing.append(True)
+    try:
+        yield
+    finally:
+        _passing.pop()
+
+
+@contextmanager
+def exclusive(stack: str, what: str) -> Iterator[None]:
+    """Hold the stack against other backups and restores of this machine.
+
+    Raises:
+        OperatorError: one is at work.
+    """
+    file = _lock_file(stack)
+    file.parent.mkdir(mode=0o700, exist_ok=True)
+    with file.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise OperatorError(
+                f"No {what} of stack {stack} can begin: another backup or restore of it is at work.", mend="Wait until it ends."
+            ) from None
+        yield
+
+
+def _lock_file(stack: str) -> Path:
+    return state_folder(FOLDER) / f"data.{stack}.lock"
+
+
+def _is_held(stack: str) -> bool:
+    file = _lock_file(stack)
+    if not file.exists():
+        return False
+    with file.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False

@@ -1,0 +1,253 @@
+"""RabbitMQ: its definitions, and the messages that lie in its queues.
+
+The broker offers no way to copy a queue while it serves. So the messages are looked at as a consumer would, and given back. What can't be
+had that way, and is said to be left out: messages that a consumer holds at that moment, queues that end with their connection, streams.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, unquote, urlsplit
+
+from ops.backup.amqp import Amqp, Login, Message
+from ops.backup.inside import InsideError
+from ops.backup.manifest import DEFINITIONS, MESSAGES, Broker, Queue
+from ops.backup.web import Web
+from stack.vocabulary import RABBITMQ_UI_PORT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from docker import DockerClient
+
+    from ops.backup.archive import Writer
+    from ops.backup.services import Place
+
+_OK = 300
+_EXCHANGE: Final = "whatsapp.restore"
+_DEFAULT_LIMIT = 20
+"""How often RabbitMQ 4 hands a message of a quorum queue out before it drops it, unless told otherwise."""
+_LIMIT_SINCE = 4
+_MARGIN = 5
+"""A look counts as one time: messages that were handed out so often that the limit is near are left alone."""
+_LINE_BYTES = 32 * 1024 * 1024
+_BOUND_TO_BROKER = ("cluster_name", "internal_cluster_id")
+
+
+@dataclass
+class Rabbitmq:
+    """A RabbitMQ, asked from inside its container."""
+
+    client: DockerClient
+    place: Place
+    login: Login
+
+    def version(self) -> str:
+        """Of the server."""
+        return str(self._get("/overview")["rabbitmq_version"])
+
+    def definitions(self) -> dict[str, Any]:
+        """Everything but messages, without the administrator: each stack has its own, with a password of its own."""
+        found: dict[str, Any] = self._get("/definitions")
+        return without_user(found, self.login.user)
+
+    def write_definitions(self, writer: Writer) -> None:
+        """Write the definitions."""
+        writer.content(DEFINITIONS, [json.dumps(self.definitions(), indent=1, sort_keys=True).encode() + b"\n"])
+
+    def write_messages(self, writer: Writer, tell: Callable[[int], None]) -> Broker:
+        """Write the messages of all queues; which queues there are, and what of them is left out.
+
+        Args:
+            writer: of the archive.
+            tell: called now and then with the number of messages so far.
+        """
+        version, queues = self.version(), self._queues()
+        told: list[Queue] = []
+
+        def content() -> Iterator[bytes]:
+            count = 0
+            for queue in queues:
+                for line in self._look(queue, _limit(queue, version), told):
+                    count += 1
+                    tell(count)
+                    yield line
+
+        writer.content(MESSAGES, content())
+        return Broker(version=version, queues=told)
+
+    def _look(self, queue: dict[str, Any], limit: int | None, told: list[Queue]) -> Iterator[bytes]:
+        vhost, name = queue["vhost"], queue["name"]
+        if reason := _unreadable(queue):
+            told.append(Queue(vhost=vhost, name=name, messages=0, left_out=reason))
+            return
+        held, written = queue.get("messages_unacknowledged", 0), 0
+        notes = [f"{held} that a consumer held"] if held else []
+        with contextlib.closing(Amqp(self.client, self.place.container, self.login, vhost)) as connection:
+            for message in connection.look(name):
+                if limit is not None and message.deliveries + _MARGIN >= limit:
+                    notes.append("one that was handed out too often to be looked at again, and those behind it")
+                    break
+                if message.body is None:
+                    notes.append("one of more than 16 MiB")
+                    continue
+                written += 1
+                yield _line(vhost, name, message)
+        told.append(Queue(vhost=vhost, name=name, messages=written, left_out="; ".join(dict.fromkeys(notes))))
+
+    def restore_definitions(self, text: bytes) -> None:
+        """Import definitions."""
+        wanted = without_user(json.loads(text), self.login.user)
+        body = json.dumps(wanted).encode()
+        self._request("POST", "/definitions", body)
+        # The administrator needs a right to each virtual host that came with them.
+        rights = json.dumps({"configure": ".*", "write": ".*", "read": ".*"}).encode()
+        for vhost in wanted.get("vhosts", []):
+            self._request("PUT", f"/permissions/{quote(vhost['name'], safe='')}/{quote(self.login.user, safe='')}", rights)
+
+    def restore_messages(self, content: Iterable[bytes], tell: Callable[[int], None]) -> int:
+        """Put all messages back into their queues; how many."""
+        count = 0
+
+        def run(first: tuple[str, str, Message], rest: Iterator[tuple[str, str, Message]]) -> Iterator[Message]:
+            """The messages of one queue; the first of the next one is left in `ahead`."""
+            nonlocal count
+            following: tuple[str, str, Message] | None = first
+            while following is not None and following[:2] == first[:2]:
+                count += 1
+                tell(count)
+                yield following[2]
+                following = next(rest, None)
+            ahead.append(following)
+
+        parsed = messages(content)
+        ahead = [next(parsed, None)]
+        while (first := ahead.pop()) is not None:
+            connection = Amqp(self.client, self.place.container, self.login, first[0])
+            try:
+                connection.put(_EXCHANGE, first[1], run(first, parsed))
+            finally:
+                connection.close()
+        return count
+
+    def check(self, definitions: bytes, expected: Broker) -> None:
+        """Compare definitions and messages with those of an archive.
+
+        Raises:
+            InsideError: something is missing, or other.
+        """
+        wanted, there = without_user(json.loads(definitions), self.login.user), self.definitions()
+        for kind in ("vhosts", "users", "queues", "exchanges", "bindings", "policies"):
+            has = {_comparable(each) for each in there.get(kind, [])}
+            missing = [each for each in wanted.get(kind, []) if _comparable(each) not in has]
+            if missing:
+                raise InsideError(f"RabbitMQ has not all {kind} of the archive: {json.dumps(missing[0])[:300]} is missing or other")
+        for queue in expected.queues:
+            if queue.messages:
+                with contextlib.closing(Amqp(self.client, self.place.container, self.login, queue.vhost)) as connection:
+                    found = connection.count(queue.name)
+                if found != queue.messages:
+                    raise InsideError(f"queue {queue.name} has {found} messages, and the archive {queue.messages}")
+
+    def _queues(self) -> list[dict[str, Any]]:
+        columns = "vhost,name,type,durable,exclusive,arguments,effective_policy_definition,messages_unacknowledged"
+        found: list[dict[str, Any]] = self._get(f"/queues?columns={columns}")
+        return sorted(found, key=lambda each: (each["vhost"], each["name"]))
+
+    def _get(self, path: str) -> Any:  # noqa: ANN401 - whatever JSON it is
+        return json.loads(self._request("GET", path))
+
+    def _request(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        web = Web(self.client, self.place.container, RABBITMQ_UI_PORT)
+        login = base64.b64encode(f"{self.login.user}:{self.login.password}".encode()).decode()
+        try:
+            answer = web.ask(method, f"/api{path}", {"authorization": f"Basic {login}", "content-type": "application/json"}, body)
+            said = answer.read()
+        finally:
+            web.close()
+        if answer.status >= _OK:
+            raise InsideError(f"RabbitMQ answers {method} {path} with {answer.status}: {said[:500].decode(errors='replace')}")
+        return said
+
+
+def login_of(evolution: Place) -> Login:
+    """The broker's administrator, as Evolution API was told it."""
+    uri = urlsplit(evolution.variables["RABBITMQ_URI"])
+    return Login(unquote(uri.username or ""), unquote(uri.password or ""))
+
+
+def without_user(definitions: dict[str, Any], user: str) -> dict[str, Any]:
+    """Definitions without one user and its rights, and without what belongs to this one broker."""
+    return {
+        **definitions,
+        "users": [each for each in definitions.get("users", []) if each["name"] != user],
+        "permissions": [each for each in definitions.get("permissions", []) if each["user"] != user],
+        "topic_permissions": [each for each in definitions.get("topic_permissions", []) if each["user"] != user],
+        "global_parameters": [each for each in definitions.get("global_parameters", []) if each["name"] not in _BOUND_TO_BROKER],
+    }
+
+
+def _comparable(thing: dict[str, Any]) -> str:
+    """A definition in a form in which equal ones are equal; what brokers add by themselves is left out."""
+    return json.dumps({name: value for name, value in thing.items() if name not in {"metadata", "limits"}}, sort_keys=True)
+
+
+def _unreadable(queue: dict[str, Any]) -> str:
+    """Why a queue's messages can't be in a backup; empty when they can."""
+    if queue.get("type") == "stream":
+        return "a stream"
+    if not queue.get("durable", True) or queue.get("exclusive"):
+        return "it ends with its connection"
+    return ""
+
+
+def _limit(queue: dict[str, Any], version: str) -> int | None:
+    """How often the queue hands a message out before it drops it; None for always."""
+    if queue.get("type") != "quorum":
+        return None
+    given = [(queue.get("arguments") or {}).get("x-delivery-limit"), (queue.get("effective_policy_definition") or {}).get("delivery-limit")]
+    limits = [each for each in given if isinstance(each, int)]
+    if limits:
+        return None if min(limits) < 0 else min(limits)
+    return _DEFAULT_LIMIT if int(version.partition(".")[0]) >= _LIMIT_SINCE else None
+
+
+def _line(vhost: str, queue: str, message: Message) -> bytes:
+    line = {
+        "vhost": vhost,
+        "queue": queue,
+        "exchange": message.exchange,
+        "routing_key": message.routing_key,
+        "properties": base64.b64encode(message.properties).decode(),
+        "body": base64.b64encode(message.body or b"").decode(),
+    }
+    return json.dumps(line).encode() + b"\n"
+
+
+def messages(content: Iterable[bytes]) -> Iterator[tuple[str, str, Message]]:
+    """Virtual host, queue and message of each line.
+
+    Raises:
+        ValueError: a line is not one that a backup writes.
+    """
+    rest = b""
+    for piece in content:
+        *whole, rest = (rest + piece).split(b"\n")
+        if len(rest) > _LINE_BYTES:
+            raise ValueError("a message has no end")
+        yield from map(_message, whole)
+    if rest:
+        raise ValueError("its last message has no end")
+
+
+def _message(line: bytes) -> tuple[str, str, Message]:
+    try:
+        found = json.loads(line)
+        properties, body = (base64.b64decode(found[name], validate=True) for name in ("properties", "body"))
+        return str(found["vhost"]), str(found["queue"]), Message(str(found["exchange"]), str(found["routing_key"]), properties, body)
+    except (LookupError, TypeError) as error:
+        raise ValueError(f"a message can't be read: {error!r}") from error

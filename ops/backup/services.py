@@ -1,0 +1,94 @@
+"""The stack's containers, as backup and restore need them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ops import checkpoint, engine
+from ops.backup import inside
+from ops.errors import OperatorError
+from ops.session import FOLDER, project_name, state_folder
+from stack.naming import COMPOSE_SERVICE
+from stack.vocabulary import ServiceName
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+KEEPERS = (ServiceName.DB, ServiceName.EVOLUTION_POSTGRES, ServiceName.REDIS, ServiceName.RABBITMQ, ServiceName.MINIO)
+"""The services that keep data and have to run while it is read or written."""
+
+USERS = (ServiceName.APP, ServiceName.EVOLUTION_API)
+"""The services that change data."""
+
+_READY_SECONDS = 180
+_POLL_SECONDS = 0.3
+_LOG_LINES = 8
+
+
+@dataclass(frozen=True)
+class Place:
+    """A container, and the variables that it was made with."""
+
+    container: str
+    variables: dict[str, str]
+
+
+def project_of(stack: str) -> str:
+    """The stack's Compose project name."""
+    return project_name(FOLDER, stack, checkpoint.read(state_folder(FOLDER), stack))
+
+
+def listed(client: DockerClient, project: str, stack: str) -> list[engine.SeenContainer]:
+    """The stack's containers, in whatever state."""
+    return [each for each in engine.containers(client, project) if each.stack == stack]
+
+
+def places(client: DockerClient, project: str, stack: str) -> dict[ServiceName, Place]:
+    """Where each service that keeps or knows data runs.
+
+    Raises:
+        OperatorError: one of them doesn't run.
+    """
+    found = {each.service: each for each in listed(client, project, stack)}
+    wanted = (*KEEPERS, ServiceName.EVOLUTION_API)
+    away = [name for name in wanted if name not in found or (name in KEEPERS and found[name].state != "running")]
+    if away:
+        raise OperatorError(
+            f"Stack {stack} can't be read: {', '.join(away)} {'does' if len(away) == 1 else 'do'} not run.",
+            mend=f"Bring it up first: make up STACK={stack}",
+        )
+    return {name: Place(found[name].id, inside.variables(client, found[name].id)) for name in wanted}
+
+
+def wait_until_ready(client: DockerClient, container: str) -> None:
+    """Wait until a container that was just started passes its own health check.
+
+    Raises:
+        OperatorError: it does not, or does not stay up.
+    """
+    details = client.api.inspect_container(container)
+    kind, *words = (details["Config"].get("Healthcheck") or {}).get("Test") or ["NONE"]
+    probe = words if kind == "CMD" else ["sh", "-c", *words]
+    limit = time.monotonic() + _READY_SECONDS
+    while kind != "NONE" and not _passes(client, container, probe):
+        now = client.api.inspect_container(container)
+        ended = now["RestartCount"] > details["RestartCount"] or now["State"]["Status"] != "running"
+        if ended or time.monotonic() > limit:
+            service = details["Config"]["Labels"].get(COMPOSE_SERVICE, container)
+            said = client.api.logs(container, tail=_LOG_LINES).decode(errors="replace").strip()
+            why = "does not stay up" if ended else f"was not ready within {_READY_SECONDS} s"
+            raise OperatorError(f"{service} {why}.", f"Its last log lines:\n{said}", f"See why: make logs SERVICE={service}")
+        time.sleep(_POLL_SECONDS)
+
+
+def _passes(client: DockerClient, container: str, probe: list[str]) -> bool:
+    from docker.errors import APIError  # noqa: PLC0415
+
+    try:
+        run = client.api.exec_create(container, probe)["Id"]
+        client.api.exec_start(run)
+        return bool(client.api.exec_inspect(run)["ExitCode"] == 0)
+    except APIError:
+        return False  # between two starts

@@ -10,11 +10,15 @@ from pydantic import BaseModel
 from sqlalchemy import text
 
 from src import database, evolution
+from src.events import catch_up
 from src.faults import Fault, State
 from src.resources import Resources, resources_of
 
 CHECK_TIMEOUT_SECONDS = 2.0
 """The most that a dependency may take to answer; all are asked at the same time."""
+
+_NOTES = frozenset({catch_up.NOTE})
+"""What is wrong with others and must be mended there: the application works on, and restarting it would be of no use."""
 
 router = APIRouter(prefix="/health", tags=["health"])
 _log = logging.getLogger("app.health")
@@ -50,18 +54,23 @@ async def live() -> Liveness:
 
 @router.get("/ready", response_model_exclude_none=True, responses={status.HTTP_503_SERVICE_UNAVAILABLE: {"model": Readiness}})
 async def ready(response: Response, resources: Annotated[Resources, Depends(resources_of)]) -> Readiness:
-    """Answer 200 when the database is reached and migrated and Evolution API accepts the key, else 503; within seconds."""
+    """Answer 200 when all that the application needs is well, else 503; within seconds.
+
+    That is: the database is reached and migrated, Evolution API accepts the key, and, where events come through RabbitMQ, they are
+    consumed. `events` tells, without making it unready, that Evolution API has stopped sending some.
+    """
     faults = await asyncio.gather(
         _bounded(_database(resources), late=database.explain(TimeoutError(), resources.settings)),
         _bounded(_evolution(resources), late=evolution.slow(resources.evolution.url)),
     )
-    found = dict(zip(("database", "evolution"), faults, strict=True))
-    if any(found.values()):
+    found = {**resources.faults, **dict(zip(("database", "evolution"), faults, strict=True))}
+    is_ready = not any(fault for name, fault in found.items() if name not in _NOTES)
+    if not is_ready:
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     for name, fault in found.items():
         if fault:
             _log.warning(fault.problem, extra={"dependency": name, "state": fault.state})
-    return Readiness(ready=not any(found.values()), dependencies={name: _as_dependency(fault) for name, fault in found.items()})
+    return Readiness(ready=is_ready, dependencies={name: _as_dependency(fault) for name, fault in found.items()})
 
 
 def _as_dependency(fault: Fault | None) -> Dependency:

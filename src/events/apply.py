@@ -10,10 +10,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from src.events.connections import apply_connections, apply_instance
+from src.events.facts import ConnectionSeen, Fact, Ignored, InstanceGone, InstanceMade, Mark, MarkSeen, MessageSeen
 from src.events.marks import Identity, Progress, keep_receipts, raise_marks
 from src.events.messages import in_a_senders_hand, insert_messages, states_of
 from src.events.outcome import Outcome
-from src.events.payloads import ConnectionSeen, Fact, Ignored, InstanceGone, InstanceMade, Mark, MarkSeen, MessageSeen
 
 AboutMessage = MessageSeen | MarkSeen
 

@@ -7,8 +7,8 @@ from itertools import groupby
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from src.events.facts import ConnectionSeen, ConnectionState, InstanceGone, InstanceMade
 from src.events.outcome import Outcome
-from src.events.payloads import ConnectionSeen, ConnectionState, InstanceGone, InstanceMade
 
 _ORDER = {"connecting": 0, "close": 1, "refused": 1, "open": 2}
 """Which of two changes in the same millisecond counts as the later one, whichever is heard first."""

@@ -4,9 +4,9 @@ import asyncio
 import logging
 import random
 from asyncio import FIRST_COMPLETED
-from collections.abc import Callable
+from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 import aio_pika
@@ -16,10 +16,14 @@ from aiormq.exceptions import ChannelAccessRefused
 
 from src import metrics
 from src.background import STOP_LIMIT_SECONDS
+from src.events.facts import ConnectionSeen, ConnectionState, Event, MarkSeen, MessageSeen
 from src.events.reader import QueueReader
 from src.events.topology import CONNECTIONS, MESSAGES, declare
 from src.faults import Fault, State
 from src.resources import Resources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DEPENDENCY = "rabbitmq"
 """The name under which readiness shows it."""
@@ -45,12 +49,17 @@ class _EndedError(amqp.AMQPError):
 
 
 class Consumer:
-    """A background service: while it is entered it consumes, on a connection that it makes anew as often as needed."""
+    """A background service: while it is entered it consumes, on a connection that it makes anew as often as needed.
 
-    def __init__(self, resources: Resources, on_connected: Callable[[], None]) -> None:
-        """`on_connected` is called each time that consuming begins: something may have been missed until then."""
+    Attributes:
+        may_have_missed: called when messages may have come without an event: with None each time that consuming begins, with an
+            instance's name when that one has connected.
+    """
+
+    def __init__(self, resources: Resources) -> None:
         self._resources = resources
-        self._on_connected = on_connected
+        self.may_have_missed: Callable[[str | None], None] = lambda _: None
+        self._heard_at: datetime | None = None
         url = resources.settings.rabbitmq_url
         self._url = url.get_secret_value() if url else ""
         parts = urlsplit(self._url)
@@ -71,6 +80,18 @@ class Consumer:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         metrics.CONSUMER_CONNECTED.set(0)
+
+    @property
+    def heard_at(self) -> datetime | None:
+        """When the last event of a message came to this replica."""
+        return self._heard_at
+
+    def _heard(self, event: Event) -> None:
+        match event.fact:
+            case MessageSeen() | MarkSeen():
+                self._heard_at = datetime.now(UTC)
+            case ConnectionSeen(state=ConnectionState.OPEN, instance=instance):
+                self.may_have_missed(instance)
 
     async def backlog(self) -> int | None:
         """Return how many events of messages wait in the broker; None when that can't be known."""
@@ -120,11 +141,13 @@ class Consumer:
         readers: dict[asyncio.Task[None], QueueReader] = {}
         try:
             for queue, gather_seconds in ((MESSAGES, 0.0), (CONNECTIONS, _GATHER_CHANGES_SECONDS)):
-                reader = QueueReader(queue, self._resources.engine, self._resources.settings, gather_seconds=gather_seconds)
+                reader = QueueReader(
+                    queue, self._resources.engine, self._resources.settings, gather_seconds=gather_seconds, heard=self._heard
+                )
                 channel = await self._watched_channel(connection, ended)
                 readers[asyncio.create_task(reader.run(channel), name=f"reader of {queue.name}")] = reader
             self._say(None)
-            self._on_connected()
+            self.may_have_missed(None)
             while not stopping.done():
                 watched: set[asyncio.Future[Any]] = {ended, stopping, *readers}
                 done, _ = await asyncio.wait(watched, timeout=_DECLARE_AGAIN_SECONDS, return_when=FIRST_COMPLETED)

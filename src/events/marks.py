@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from src import metrics
-from src.events.payloads import Mark
+from src.events.facts import Mark
 
 Identity = tuple[str, str]
 """An instance's name, and WhatsApp's id of a message."""

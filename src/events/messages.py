@@ -8,8 +8,8 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from src.events.content import Content
+from src.events.facts import Mark, MessageSeen
 from src.events.marks import REFUSED, Identity, Progress, columns, take_receipts
-from src.events.payloads import Mark, MessageSeen
 from src.messages.matching import chat_variants, is_same
 from src.models import Message
 

@@ -4,16 +4,26 @@ Shapes: `whatsapp.baileys.service.ts` of tag 2.2.3, and what the running one was
 """
 
 import json
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import IntEnum, StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ValidationError
 
-from src.events.content import Content, clean, read_content
+from src.events.content import clean, read_content
+from src.events.facts import (
+    ConnectionSeen,
+    ConnectionState,
+    Event,
+    Fact,
+    Ignored,
+    InstanceGone,
+    InstanceMade,
+    Mark,
+    MarkSeen,
+    MessageSeen,
+)
 
 STATUS_BROADCAST = "status@broadcast"
 """The chat of everybody's status updates: no conversation, and never stored."""
@@ -21,137 +31,6 @@ STATUS_BROADCAST = "status@broadcast"
 
 class EventError(ValueError):
     """What came is no event of Evolution API 2.2.3. The text says why, and repeats no content."""
-
-
-class Mark(IntEnum):
-    """How far an own message got; a higher mark is never replaced by a lower one.
-
-    WhatsApp's refusal (ERROR) stands below delivery: what was delivered was not refused, in whatever order the two are heard.
-    """
-
-    SENT = 1
-    FAILED = 2
-    DELIVERED = 3
-    READ = 4
-
-    @classmethod
-    def of_status(cls, status: str | None) -> "Mark | None":
-        """Return what a message's status says; None for a status that is no mark, as in DELETED."""
-        return _MARKS.get(status or "")
-
-    @property
-    def state(self) -> str:
-        """The message's state, as it is stored."""
-        return self.name.lower()
-
-
-_MARKS = {
-    "PENDING": Mark.SENT,
-    "SERVER_ACK": Mark.SENT,
-    "ERROR": Mark.FAILED,
-    "DELIVERY_ACK": Mark.DELIVERED,
-    "READ": Mark.READ,
-    "PLAYED": Mark.READ,
-}
-
-
-class ConnectionState(StrEnum):
-    """What `connection.update` says of an instance."""
-
-    OPEN = "open"
-    CONNECTING = "connecting"
-    CLOSE = "close"
-    REFUSED = "refused"
-
-    @property
-    def stored(self) -> str:
-        """One of the three states that an instance has: with its QR codes used up it is closed."""
-        return ConnectionState.CLOSE if self is ConnectionState.REFUSED else self
-
-
-@dataclass(frozen=True)
-class MessageSeen:
-    """A message is there, in either direction. `at` is the message's own time, in whole seconds."""
-
-    instance: str
-    evolution_id: str
-    chat: str
-    from_me: bool
-    content: Content
-    push_name: str | None
-    at: datetime
-    mark: Mark
-    heard_at: datetime
-
-    @property
-    def identity(self) -> tuple[str, str]:
-        """What tells the message from all others: the instance's name, and WhatsApp's id."""
-        return self.instance, self.evolution_id
-
-
-@dataclass(frozen=True)
-class MarkSeen:
-    """An own message got a mark."""
-
-    instance: str
-    evolution_id: str
-    mark: Mark
-    heard_at: datetime
-
-    @property
-    def identity(self) -> tuple[str, str]:
-        """What tells the message from all others: the instance's name, and WhatsApp's id."""
-        return self.instance, self.evolution_id
-
-
-@dataclass(frozen=True)
-class ConnectionSeen:
-    """An instance's connection is in this state. `phone` and `profile_name` come with an open one."""
-
-    instance: str
-    state: ConnectionState
-    heard_at: datetime
-    status_reason: int | None = None
-    phone: str | None = None
-    profile_name: str | None = None
-
-
-@dataclass(frozen=True)
-class InstanceMade:
-    """An instance was created."""
-
-    instance: str
-    id: UUID
-    heard_at: datetime
-
-
-@dataclass(frozen=True)
-class InstanceGone:
-    """An instance was deleted."""
-
-    instance: str
-    id: UUID
-    heard_at: datetime
-
-
-@dataclass(frozen=True)
-class Ignored:
-    """Nothing that is kept: another event, a status update, a mark of somebody else's message."""
-
-    instance: str
-    why: str
-    heard_at: datetime
-
-
-Fact = MessageSeen | MarkSeen | ConnectionSeen | InstanceMade | InstanceGone | Ignored
-
-
-@dataclass(frozen=True)
-class Event:
-    """What was heard: the event's name, as in `messages.upsert`, and what it tells."""
-
-    name: str
-    fact: Fact
 
 
 def _named(value: Any) -> Any:  # noqa: ANN401
@@ -223,6 +102,12 @@ class _Qr(BaseModel):
     message: Text | None = None
 
 
+def without_device(jid: str) -> str:
+    """Take the device from a JID: `551199:12@s.whatsapp.net` is that phone's own conversation."""
+    user, at, server = jid.partition("@")
+    return f"{user.partition(':')[0]}{at}{server}"
+
+
 def read_event(body: bytes, zone: ZoneInfo) -> Event:
     """Read an event as it comes by either way.
 
@@ -276,7 +161,7 @@ def _seen(instance: str, message: _Message, heard_at: datetime) -> Fact:
     return MessageSeen(
         instance=instance,
         evolution_id=key.id,
-        chat=_without_device(key.remoteJid),
+        chat=without_device(key.remoteJid),
         from_me=key.fromMe,
         content=read_content(message.message, message.messageType),
         push_name=message.pushName or None,
@@ -296,14 +181,8 @@ def _marked(instance: str, update: _Update, heard_at: datetime) -> Fact:
 
 
 def _connected(instance: str, connection: _Connection, heard_at: datetime) -> ConnectionSeen:
-    phone = _without_device(connection.wuid).partition("@")[0] if connection.wuid else None
+    phone = without_device(connection.wuid).partition("@")[0] if connection.wuid else None
     return ConnectionSeen(instance, connection.state, heard_at, connection.statusReason, phone, connection.profileName or None)
-
-
-def _without_device(jid: str) -> str:
-    """Take the device from a JID: `551199:12@s.whatsapp.net` is that phone's own conversation."""
-    user, at, server = jid.partition("@")
-    return f"{user.partition(':')[0]}{at}{server}"
 
 
 def _local_time(value: str | None, zone: ZoneInfo) -> datetime:

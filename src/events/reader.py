@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
 from aio_pika import Message
@@ -11,8 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from src.database import DatabaseError, explain
 from src.events import storing
+from src.events.facts import Event
 from src.events.outcome import Outcome
-from src.events.payloads import Event, EventError, read_event
+from src.events.payloads import EventError, read_event
 from src.events.topology import DEAD, OwnQueue
 from src.settings import Settings
 
@@ -29,13 +31,24 @@ _log = logging.getLogger("app.events")
 class QueueReader:
     """Takes events from a queue, stores them, and only then acknowledges them. Serves one channel, and ends with it."""
 
-    def __init__(self, queue: OwnQueue, engine: AsyncEngine, settings: Settings, *, gather_seconds: float) -> None:
-        """`gather_seconds`: how long to let more come before storing; 0 for what is wanted at once."""
+    def __init__(
+        self, queue: OwnQueue, engine: AsyncEngine, settings: Settings, *, gather_seconds: float, heard: Callable[[Event], None]
+    ) -> None:
+        """Make a reader.
+
+        Args:
+            queue: what to read.
+            engine: where to store.
+            settings: the application's.
+            gather_seconds: how long to let more come before storing; 0 for what is wanted at once.
+            heard: is told of each event that was stored or was known.
+        """
         self._queue = queue
         self._engine = engine
         self._settings = settings
         self._zone = ZoneInfo(settings.tz)
         self._gather_seconds = gather_seconds
+        self._heard = heard
         self._come: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
         self._stopping = asyncio.Event()
 
@@ -87,6 +100,8 @@ class QueueReader:
             await self._bury(channel, each, reason)
         # One acknowledgement for all: deliveries are numbered in their order, and all earlier ones were handled before.
         await batch[-1].ack(multiple=True)
+        for _, event in readable:
+            self._heard(event)
 
     async def _store(self, events: list[Event]) -> list[storing.Stored] | None:
         """Store for as long as it takes. The deliveries are held meanwhile, so that an absent database costs none of their attempts."""

@@ -11,8 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from src import metrics
 from src.database import DatabaseError
 from src.events.apply import apply
+from src.events.facts import Event, Ignored
 from src.events.outcome import Outcome
-from src.events.payloads import Event, Ignored
+
+CATCH_UP = "catch_up"
+"""The source of what Evolution was asked for; what came by itself has the name of its way."""
 
 _log = logging.getLogger("app.events")
 
@@ -54,7 +57,8 @@ async def store(engine: AsyncEngine, events: Sequence[Event], source: str) -> li
     now = datetime.now(UTC)
     for event, outcome in zip(events, outcomes, strict=True):
         count(source, event.name, outcome)
-        metrics.EVENT_LAG.labels(source).observe(max(0.0, (now - event.fact.heard_at).total_seconds()))
+        if source != CATCH_UP:
+            metrics.EVENT_LAG.labels(source).observe(max(0.0, (now - event.fact.heard_at).total_seconds()))
         if isinstance(event.fact, Ignored) and event.name == "qrcode.updated":
             _log.info(event.fact.why, extra={"instance": event.fact.instance})
     return [Stored(outcome) for outcome in outcomes]

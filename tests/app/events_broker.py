@@ -29,7 +29,7 @@ class VirtualHost:
     def __init__(self, broker: Broker, port: int | None = None) -> None:
         self.broker = broker
         self.name = f"t{uuid.uuid4().hex[:12]}"
-        self.api: "httpx.Client" = broker.api
+        self.api: httpx.Client = broker.api
         self.api.put(f"vhosts/{self.name}").raise_for_status()
         self.api.put(f"permissions/{self.name}/evolution", json={"configure": ".*", "write": ".*", "read": ".*"}).raise_for_status()
         self.port = port or broker.port
@@ -102,7 +102,7 @@ async def eventually(look: Callable[[], Awaitable[T]], why: str, limit_s: float 
 @asynccontextmanager
 async def consuming(settings: Settings) -> AsyncIterator[Resources]:
     """A consumer that has begun to consume; stopped in order at the end."""
-    async with open_resources(settings) as resources, Consumer(resources, on_connected=lambda: None):
+    async with open_resources(settings) as resources, Consumer(resources):
         await connected(resources)
         yield resources
 

@@ -11,6 +11,8 @@ import asyncpg
 import httpx
 import pytest
 
+from src.application import create_app
+from src.faults import Fault, State
 from src.health import CHECK_TIMEOUT_SECONDS
 from src.settings import Settings
 from tasks.migrate import migrate
@@ -208,3 +210,22 @@ async def test_a_fault_is_logged_with_the_dependency_that_has_it(
         with caplog.at_level(logging.WARNING, "app.health"):
             await readiness(client)
     assert {vars(record)["dependency"] for record in caplog.records} == {"database", "evolution"}
+
+
+async def test_what_background_services_found_is_told_too_and_a_note_about_lost_events_leaves_it_ready(
+    make_settings: MakeSettings,
+) -> None:
+    settings = make_settings()
+    await migrate(settings)
+    app = create_app(settings)
+    transport = httpx.ASGITransport(app)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://app") as client:
+        faults = app.state.resources.faults
+        faults["rabbitmq"] = None
+        faults["events"] = Fault(State.UNREACHABLE, "Evolution API has lost its connection to RabbitMQ.", "restart evolution-api.")
+        status, found = await readiness(client)
+        assert (status, found["rabbitmq"], found["events"]["state"]) == (200, {"state": "ok"}, "unreachable")
+        assert found["events"]["mend"] == "restart evolution-api."
+        faults["rabbitmq"] = Fault(State.UNREACHABLE, "No events are consumed.", "start the service rabbitmq.")
+        status, found = await readiness(client)
+        assert (status, found["rabbitmq"]["problem"]) == (503, "No events are consumed.")

@@ -325,7 +325,7 @@ async def test_a_refused_password_is_said_in_words_and_never_shown(
     settings: Settings, host: VirtualHost, caplog: pytest.LogCaptureFixture
 ) -> None:
     wrong = settings.model_copy(update={"rabbitmq_url": SecretStr(host.url_at(host.port, "a-wrong-password"))})
-    async with open_resources(wrong) as resources, Consumer(resources, on_connected=lambda: None):
+    async with open_resources(wrong) as resources, Consumer(resources):
 
         async def refused() -> bool:
             fault = resources.faults["rabbitmq"]
@@ -338,7 +338,7 @@ async def test_a_refused_password_is_said_in_words_and_never_shown(
 
 async def test_a_queue_of_the_same_name_with_other_properties_is_said_with_its_mend(settings: Settings, host: VirtualHost) -> None:
     host.api.put(f"queues/{host.name}/app.messages", json={"durable": True}).raise_for_status()
-    async with open_resources(settings) as resources, Consumer(resources, on_connected=lambda: None):
+    async with open_resources(settings) as resources, Consumer(resources):
 
         async def told() -> bool:
             fault = resources.faults["rabbitmq"]

@@ -10,18 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.events.payloads import (
-    ConnectionSeen,
-    ConnectionState,
-    EventError,
-    Ignored,
-    InstanceGone,
-    InstanceMade,
-    Mark,
-    MarkSeen,
-    MessageSeen,
-    read_event,
-)
+from src.events.facts import ConnectionSeen, ConnectionState, Ignored, InstanceGone, InstanceMade, Mark, MarkSeen, MessageSeen
+from src.events.payloads import EventError, read_event
 
 SAO_PAULO = ZoneInfo("America/Sao_Paulo")
 HEARD_AT = datetime(2026, 11, 22, 11, 35, 38, 670000, tzinfo=UTC)

@@ -1,0 +1,51 @@
+"""Reads the messages that Evolution API has stored, as the facts that events would have told."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+
+from src.events.content import clean, read_content
+from src.events.facts import Fact, Mark, MarkSeen, MessageSeen
+from src.events.payloads import STATUS_BROADCAST, without_device
+from src.evolution import EvolutionClient
+from src.evolution.answers import FoundMessage
+
+PAGE_SIZE = 200
+_SECOND = timedelta(seconds=1)
+
+
+async def found_between(evolution: EvolutionClient, instance: str, since: datetime, until: datetime) -> AsyncIterator[list[FoundMessage]]:
+    """Give all messages with a WhatsApp time from one moment to another, some at a time.
+
+    Evolution orders by the time alone, in whole seconds, so that between two pages of a busy second a message may slip through. So a
+    time with more messages than a page holds is halved, down to a second, before pages are turned.
+    """
+    spans = [(since.replace(microsecond=0), until.replace(microsecond=0))]
+    while spans:
+        start, end = spans.pop()
+        page = await evolution.find_messages(instance, between=(start, end), page_size=PAGE_SIZE)
+        if page.total > len(page.records) and end > start:
+            middle = start + ((end - start) / 2 // _SECOND) * _SECOND
+            spans += [(start, middle), (middle + _SECOND, end)]
+            continue
+        yield page.records
+        for number in range(2, page.pages + 1):
+            yield (await evolution.find_messages(instance, between=(start, end), page=number, page_size=PAGE_SIZE)).records
+
+
+def facts_of(instance: str, record: FoundMessage, heard_at: datetime) -> list[Fact]:
+    """Return what a stored message tells: that it is there, and, of an own one, its best mark."""
+    if record.key.remote_jid == STATUS_BROADCAST:
+        return []
+    seen = MessageSeen(
+        instance=instance,
+        evolution_id=clean(record.key.id),
+        chat=without_device(clean(record.key.remote_jid)),
+        from_me=record.key.from_me,
+        content=read_content(record.message, record.message_type),
+        push_name=clean(record.push_name) or None,
+        at=record.message_timestamp,
+        mark=Mark.SENT,
+        heard_at=heard_at,
+    )
+    marks = [mark for update in record.updates if (mark := Mark.of_status(update.status))] if record.key.from_me else []
+    return [seen, MarkSeen(instance, seen.evolution_id, max(marks), heard_at)] if marks else [seen]

@@ -7,7 +7,7 @@ json = $(if $(JSON),--json)
 service = $(if $(SERVICE),--service $(SERVICE))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview rotate rename down destroy wipe env ps logs exec psql restart rebuild scale smoke doctor graph compose status urls open \
+.PHONY: help setup up preview rotate rename down destroy wipe env ps logs exec psql restart rebuild scale smoke doctor upgrade upgrade-postgres graph compose status urls open \
         test lint test-unit test-app test-e2e bench lock
 
 help:  ## List the targets
@@ -75,6 +75,12 @@ scale:  ## Run APP=3 app containers: writes APP_REPLICAS to .env, then up
 
 smoke:  ## Try the application from inside its container
 	@$(ops) smoke $(stack)
+
+upgrade:  ## Tell what images `make up` would change, and which have a newer one [JSON=1]
+	@$(ops) upgrade $(stack) $(json)
+
+upgrade-postgres:  ## Move a database to a newer major version: SERVICE=db IMAGE=postgres:17
+	@$(ops) upgrade-postgres $(stack) $(service) --image $(or $(IMAGE),$(error say to which image: make upgrade-postgres IMAGE=postgres:17))
 
 graph:  ## Draw the topology: FORMAT=svg or mermaid, OUT=file
 	@$(ops) graph $(stack) $(if $(FORMAT),--format $(FORMAT)) $(if $(OUT),--out $(OUT))

@@ -41,3 +41,17 @@ def columns(rows: list[tuple[str, ...]]) -> list[str]:
 def count(number: int, thing: str) -> str:
     """`1 change`, `2 changes`."""
     return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def ask(refused: str) -> None:
+    """Go on only after a yes.
+
+    Raises:
+        OperatorError: there was none; `refused` says what did not happen.
+    """
+    try:
+        agreed = click.confirm("Go on?", default=False)
+    except click.Abort:
+        agreed = False
+    if not agreed:
+        raise OperatorError(refused, mend="Without the question: YES=1")

@@ -77,5 +77,26 @@ def doctor(stack: str, as_json: bool) -> None:
     sys.exit(doctor(stack, as_json))
 
 
-OPERATIONS = (doctor, graph, compose, status, urls, open_page)
+@click.command()
+@_stack
+@_json
+def upgrade(stack: str, as_json: bool) -> None:
+    """Tell what images an up would change, and which have a newer one. Exit code 1 when a change would be refused."""
+    from ops.upgrade import upgrade
+
+    sys.exit(upgrade(stack, as_json))
+
+
+@click.command(name="upgrade-postgres")
+@_stack
+@click.option("--service", default="db", show_default=True, help="db or evolution_postgres.")
+@click.option("--image", required=True, help="An image of a newer major version, as in postgres:17.")
+def upgrade_postgres(stack: str, service: str, image: str) -> None:
+    """Move a database's data to another major version of Postgres; the old volume is kept."""
+    from ops.postgres_upgrade import upgrade_postgres
+
+    upgrade_postgres(stack, service, image, agreed=os.environ.get("YES") == "1")
+
+
+OPERATIONS = (doctor, graph, compose, status, urls, open_page, upgrade, upgrade_postgres)
 """All of them."""

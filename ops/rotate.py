@@ -11,12 +11,11 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import click
 from dotenv import dotenv_values
 
 from ops import heal
 from ops.checkpoint import CONTAINER
-from ops.console import columns, say
+from ops.console import ask, columns, say
 from ops.errors import OperatorError
 from ops.pulumi import run_quietly
 from ops.session import open_session, settings_file
@@ -184,17 +183,3 @@ def _tell(plan: Plan) -> None:
     say(f"Restarted, for they use them: {', '.join(plan.replaced)}. All data stays.")
     if plan.others:
         say(f"What else waits for the next up comes with it: {', '.join(plan.others)}.", "yellow")
-
-
-def ask(refused: str) -> None:
-    """Go on only after a yes.
-
-    Raises:
-        OperatorError: there was none; `refused` says what did not happen.
-    """
-    try:
-        agreed = click.confirm("Go on?", default=False)
-    except click.Abort:
-        agreed = False
-    if not agreed:
-        raise OperatorError(refused, mend="Without the question: YES=1")

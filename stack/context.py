@@ -14,7 +14,7 @@ from stack.images import Images
 from stack.naming import Naming
 from stack.network import app_network
 from stack.service import Host
-from stack.services import postgres_names
+from stack.services import postgres_names, postgres_versions
 from stack.settings import Settings, SettingsError, load
 from stack.volumes import data_volumes
 
@@ -58,7 +58,7 @@ def prepare(settings: Settings, folder: Path) -> Context:
     Raises:
         pulumi.RunError: no engine answers, host ports are taken, or data would be left behind; nothing was changed.
     """
-    naming = Naming(settings.project, settings.stack)
+    naming = Naming(settings.project, settings.stack, settings.volume_names)
     engine = None if _is_rehearsal() else _checked_engine(settings)
     network, volumes = app_network(naming), data_volumes(naming, settings.protect_volumes)
     return Context(
@@ -83,6 +83,6 @@ def _checked_engine(settings: Settings) -> Engine:
     problems = engine.taken_ports(settings.project, settings.bind_address, {port: name for name, port in settings.host_ports()})
     if problems:
         raise pulumi.RunError("\n".join(["Host ports are taken; nothing was changed:", *(f"  - {problem}" for problem in problems)]))
-    if left := list(postgres_names.problems(engine.api, settings)):
+    if left := [*postgres_versions.problems(engine.api, settings), *postgres_names.problems(engine.api, settings)]:
         raise pulumi.RunError("\n".join(["Data would be left behind; nothing was changed:", *(f"  - {problem}" for problem in left)]))
     return engine

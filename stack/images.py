@@ -93,8 +93,8 @@ class Images(pulumi.ComponentResource):
         """The id of the service's image."""
         if service is ServiceName.APP:
             return self._app().image_id
-        local = _local_image(self._settings, service)
-        made = self._local(local) if local else self._from_registry(getattr(self._settings, _REFERENCES[service]))
+        local = local_image(self._settings, service)
+        made = self._local(local) if local else self._from_registry(reference_of(self._settings, service))
         return made.image_id
 
     def _from_registry(self, reference: str) -> docker.RemoteImage:
@@ -143,14 +143,19 @@ class Images(pulumi.ComponentResource):
         return docker.RemoteImage(image.name, name=tag, keep_locally=True, build=build, triggers={"content": content}, opts=options)
 
 
+def reference_of(settings: Settings, service: ServiceName) -> str:
+    """The image of a service that comes from a registry, as the settings name it."""
+    return str(getattr(settings, _REFERENCES[service]))
+
+
 def registry_references(settings: Settings) -> set[str]:
     """The images that a stack takes from a registry."""
     services = set(_REFERENCES) - (set() if settings.pgadmin_enabled else {ServiceName.PGADMIN})
-    references = {str(getattr(settings, _REFERENCES[service])) for service in services if not _local_image(settings, service)}
+    references = {reference_of(settings, service) for service in services if not local_image(settings, service)}
     return references if _builds_python(settings) else references | {settings.app_python_image}
 
 
-def _local_image(settings: Settings, service: ServiceName) -> str | None:
+def local_image(settings: Settings, service: ServiceName) -> str | None:
     """The name of the image that is built here for a service; None when its image comes from a registry."""
     if service is ServiceName.EVOLUTION_API and settings.simulates_evolution:
         return _SIMULATOR.name

@@ -5,7 +5,7 @@ Which labels its client needs was tried: project, service, oneoff, config-hash w
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stack.vocabulary import ServiceName, VolumeName
 
@@ -30,10 +30,12 @@ class Naming:
     Attributes:
         project: the Compose project name, as in whatsapp-dev.
         stack: the Pulumi stack's name.
+        volumes: the volumes that are not called as usual.
     """
 
     project: str
     stack: str
+    volumes: Mapping[VolumeName, str] = field(default_factory=dict)
 
     def container(self, service: ServiceName, number: int) -> str:
         """The container's name; `number` counts replicas from 1."""
@@ -45,7 +47,7 @@ class Naming:
 
     def volume(self, volume: VolumeName) -> str:
         """The volume's name."""
-        return f"{self.project}_{volume}"
+        return f"{self.project}_{self.volumes.get(volume, volume)}"
 
     def container_labels(self, service: ServiceName, number: int) -> dict[str, str]:
         """What Compose's client looks for on a container, and our own label."""

@@ -50,6 +50,8 @@ _WRITTEN: dict[str, str] = {
     "APP_EVENTS_VIA": "Como as novas instâncias anunciam eventos à aplicação: `rabbitmq`, ou também `webhook`",
     "APP_OUTBOX_CONCURRENCY": "Mensagens que um contêiner da aplicação envia ao mesmo tempo",
     "APP_OUTBOX_GIVE_UP_HOURS": "Horas após as quais uma mensagem que não pode ser enviada é dada como falha",
+    "POSTGRES_VOLUME": "Volume dos seus dados; `make upgrade-postgres` o define",
+    "EVOLUTION_POSTGRES_VOLUME": "Volume dos seus dados; `make upgrade-postgres` o define",
     "POSTGRES_USER": "Usuário do banco da aplicação",
     "POSTGRES_PASSWORD": _PASSWORD,
     "POSTGRES_DB": "Nome do banco da aplicação",

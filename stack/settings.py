@@ -35,6 +35,7 @@ from stack.settings_table import (
     StackSettings,
     WebhookEventSettings,
 )
+from stack.vocabulary import VolumeName
 
 MACHINE_FILE = Path(".state/machine.env")
 """Where the set-up writes what it found out about the machine (`IMAGES=local`), below the project."""
@@ -109,6 +110,11 @@ class Settings(
     def project(self) -> str:
         """The Compose project name: label, and prefix of all names on the engine."""
         return self.project_name or f"whatsapp-{self.stack}"
+
+    @property
+    def volume_names(self) -> dict[VolumeName, str]:
+        """What the volumes of the databases are called, behind the project's name."""
+        return {VolumeName.POSTGRES_ADK_DATA: self.postgres_volume, VolumeName.POSTGRES_EVO_DATA: self.evolution_postgres_volume}
 
     @property
     def publishes_everything(self) -> bool:
@@ -267,6 +273,10 @@ def _conflicts(settings: Settings, given: Mapping[str, Given]) -> Iterator[str]:
         seen.setdefault(port, name)
     if settings.app_port + settings.app_replicas - 1 > 65535:
         yield f"{where('APP_PORT')} leaves no room for {settings.app_replicas} replicas: each takes a port of its own, up to 65535."
+    names = {volume: settings.volume_names.get(volume, str(volume)) for volume in VolumeName}
+    for setting, name in (("POSTGRES_VOLUME", settings.postgres_volume), ("EVOLUTION_POSTGRES_VOLUME", settings.evolution_postgres_volume)):
+        if list(names.values()).count(name) > 1:
+            yield f"{where(setting)} is {name}, a volume with other data: two services on one volume destroy it. Give it a name of its own."
     if settings.webhook_global_enabled and not settings.webhook_global_url:
         example = "http://app.internal:8000/webhooks/evolution"
         yield f"{where('WEBHOOK_GLOBAL_ENABLED')} needs WEBHOOK_GLOBAL_URL: give the URL to call, as in {example}."

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from stack.settings_types import (
     BucketName,
     Cpus,
+    DataVolume,
     Email,
     HostPort,
     HttpUrl,
@@ -125,6 +126,7 @@ class DbSettings(_Section):
     postgres_port: HostPort = setting(5432, "Host port of the application's database")
     postgres_max_connections: int = Field(default=100, ge=10, le=10_000, description="Connection limit of the application's database")
     postgres_image: ImageReference = setting("postgres:16", "Image of the application's database")
+    postgres_volume: DataVolume = setting("postgres_adk_data", "Volume of its data; `make upgrade-postgres` sets it")
     postgres_memory_mb: MemoryMiB = setting(512, "Memory limit, MiB")
     postgres_cpus: Cpus = setting(2.0, "CPU limit, cores")
 
@@ -179,6 +181,7 @@ class EvolutionDbSettings(_Section):
     evolution_postgres_port: HostPort = setting(5433, "Host port of Evolution's database")
     evolution_postgres_max_connections: int = Field(default=100, ge=10, le=10_000, description="Connection limit of Evolution's database")
     evolution_postgres_image: ImageReference = setting("postgres:15", "Image of Evolution's database")
+    evolution_postgres_volume: DataVolume = setting("postgres_evo_data", "Volume of its data; `make upgrade-postgres` sets it")
     evolution_postgres_memory_mb: MemoryMiB = setting(512, "Memory limit, MiB")
     evolution_postgres_cpus: Cpus = setting(2.0, "CPU limit, cores")
 

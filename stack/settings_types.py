@@ -85,6 +85,7 @@ BucketName = Annotated[
     str, _matches(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "is not a bucket name: write 3 to 63 lower-case letters, digits, . or -")
 ]
 ProjectName = Annotated[str, _matches(r"[a-z0-9][a-z0-9_-]*", "is not a Compose project name: write lower-case letters, digits, _ or -")]
+DataVolume = Annotated[str, _matches(r"[a-z0-9][a-z0-9_.-]*", "is not a volume's name: write lower-case letters, digits, _ . or -")]
 PhoneVersion = Annotated[str, _matches(r"(\d+\.\d+\.\d+)?", "is not a WhatsApp Web version: write three numbers, as in 2.3000.1015901307")]
 _LEVELS = "ERROR|WARN|DEBUG|INFO|LOG|VERBOSE|DARK|WEBHOOKS|WEBSOCKET"
 LogLevels = Annotated[

@@ -64,7 +64,7 @@ def wanted(settings: Settings) -> dict[ServiceName, Names]:
 def problems(engine: APIClient, settings: Settings) -> Iterator[str]:
     """A sentence for each database that an `up` would leave behind."""
     for service, names in wanted(settings).items():
-        found = _container(engine, settings.project, service)
+        found = container_of(engine, settings.project, service)
         if found is None or _names_given(found) == names:
             continue
         cluster = _cluster(engine, found)
@@ -88,7 +88,7 @@ def refusal(service: ServiceName, stack: str, had: Names, names: Names) -> str:
 
 def look(engine: APIClient, project: str, service: ServiceName) -> Cluster | None:
     """A database's container and what its volume says; None when there is no container."""
-    found = _container(engine, project, service)
+    found = container_of(engine, project, service)
     return None if found is None else _cluster(engine, found)
 
 
@@ -104,7 +104,8 @@ def agree(engine: APIClient, cluster: Cluster, names: Names) -> None:
     engine.put_archive(cluster.container, DATA, archive.getvalue())
 
 
-def _container(engine: APIClient, project: str, service: ServiceName) -> Mapping[str, Any] | None:
+def container_of(engine: APIClient, project: str, service: ServiceName) -> Mapping[str, Any] | None:
+    """What the engine knows of a database's container; None when there is none."""
     labels = [f"{COMPOSE_PROJECT}={project}", f"{COMPOSE_SERVICE}={service}"]
     try:
         listed = engine.containers(all=True, filters={"label": labels})

@@ -17,7 +17,7 @@ SCHEMA_SUFFIX = "_simulator"
 _LOCK = 0x45564F53494D
 """Key of the advisory lock under which the tables are made: several simulators may start on one database."""
 
-_POOL_SIZE = 5
+_POOL_SIZE = 10
 
 
 SslMode = Literal["disable", "prefer", "allow", "require", "verify-ca", "verify-full"]

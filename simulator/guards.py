@@ -1,4 +1,7 @@
-"""The guards before each route, in 2.2.3's order: the instance exists (404), the name is free (403), the key is right (401)."""
+"""The guards before each route, in 2.2.3's order: the instance exists (404), the name is free (403), the key is right (401).
+
+They take nothing but the request: each dependency of a dependency costs time, and these run with every message.
+"""
 
 from typing import Annotated, Any, cast
 from urllib.parse import unquote
@@ -12,7 +15,7 @@ from simulator.store import StoreError
 
 async def running(request: Request) -> Simulator:
     """Give the running simulator."""
-    return cast("Simulator", request.app.state.simulator)
+    return _running(request)
 
 
 Running = Annotated[Simulator, Depends(running)]
@@ -20,7 +23,7 @@ Running = Annotated[Simulator, Depends(running)]
 
 async def instance_name(request: Request) -> str:
     """Give the instance's name from the path, unescaped: the path is routed as it was sent."""
-    return unquote(request.path_params["instance_name"])
+    return _name(request)
 
 
 InstanceName = Annotated[str, Depends(instance_name)]
@@ -35,43 +38,45 @@ async def json_body(request: Request) -> dict[str, Any]:
 Body = Annotated[dict[str, Any], Depends(json_body)]
 
 
-async def instance_exists(simulator: Running, name: InstanceName) -> None:
+async def instance_exists(request: Request) -> None:
     """404 for an unknown instance, whatever the key."""
-    if not await _exists(simulator, name):
+    name = _name(request)
+    if not await _exists(_running(request), name):
         raise not_found(f'The "{name}" instance does not exist')
 
 
-async def name_is_free(simulator: Running, body: Body) -> None:
+async def name_is_free(request: Request) -> None:
     """403 for a name in use, whatever the key."""
+    body = await json_body(request)
     name = body.get("instanceName")
     if "instanceName" in body and not isinstance(name, str):
         raise internal_error([f"PrismaClientValidationError: Argument `name`: Invalid value provided. Expected String, provided {name!r}."])
-    if await _exists(simulator, name):
+    if await _exists(_running(request), name):
         raise forbidden(f'This name "{"undefined" if name is None else name}" is already in use.')
 
 
-async def global_key(request: Request, simulator: Running) -> None:
+async def global_key(request: Request) -> None:
     """401 unless the header `apikey` holds the global key."""
-    if _key(request) != simulator.settings.api_key:
+    if _key(request) != _running(request).settings.api_key:
         raise unauthorized()
 
 
-async def global_key_or_token(request: Request, simulator: Running, name: InstanceName) -> None:
+async def global_key_or_token(request: Request) -> None:
     """401 unless the header `apikey` holds the global key or the instance's own token."""
-    key = _key(request)
+    simulator, key = _running(request), _key(request)
     if key == simulator.settings.api_key:
         return
     try:
-        token = await simulator.store.token_of(name)
+        token = await simulator.store.token_of(_name(request))
     except StoreError:
         token = None
     if key != token:
         raise unauthorized()
 
 
-async def global_key_or_any_token(request: Request, simulator: Running) -> None:
+async def global_key_or_any_token(request: Request) -> None:
     """401 unless the header `apikey` holds the global key or some instance's token; for the list of instances."""
-    key = _key(request)
+    simulator, key = _running(request), _key(request)
     if key == simulator.settings.api_key:
         return
     try:
@@ -80,6 +85,14 @@ async def global_key_or_any_token(request: Request, simulator: Running) -> None:
         known = False
     if not known:
         raise unauthorized()
+
+
+def _running(request: Request) -> Simulator:
+    return cast("Simulator", request.app.state.simulator)
+
+
+def _name(request: Request) -> str:
+    return unquote(request.path_params["instance_name"])
 
 
 def _key(request: Request) -> str:

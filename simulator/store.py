@@ -1,7 +1,6 @@
 """Postgres, and the instances in it."""
 
 import secrets
-import string
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -18,6 +17,10 @@ TARGET_COLUMNS = ("id", "enabled", "events", "created_at", "updated_at", "instan
 """What is shown of a target, except of a webhook."""
 
 
+_LETTERS = bytes(b"0123456789abcdefghijklmnopqrstuvwxyz"[byte % 36] for byte in range(256))
+"""A letter or digit for each byte: choosing them one by one takes fifty times as long."""
+
+
 class StoreError(Exception):
     """Postgres didn't do it. The text begins as Prisma's would."""
 
@@ -27,7 +30,7 @@ class StoreError(Exception):
 
 def new_id() -> str:
     """Make an id in the form of Prisma's `cuid()`."""
-    return "c" + "".join(secrets.choice(string.digits + string.ascii_lowercase) for _ in range(24))
+    return "c" + secrets.token_bytes(24).translate(_LETTERS).decode()
 
 
 def camel(name: str) -> str:

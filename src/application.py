@@ -1,35 +1,39 @@
 """Puts the application together."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from src import health
+from src import health, metrics
 from src.access import SECURED_PREFIXES
 from src.background import Service, running
 from src.error_handlers import add_error_handlers
+from src.events import webhook
+from src.events.service import following_events
 from src.guards import BodyLimit, CallerKey
 from src.instances import routes as instances
 from src.logs import RequestLog
 from src.messages import routes as messages
+from src.messages.outbox import Outbox
+from src.metrics import RequestMetrics
 from src.openapi import DESCRIPTION, TAGS, describe
 from src.resources import open_resources
 from src.settings import Settings
 
-SERVICES: tuple[Service, ...] = ()
+SERVICES: tuple[Service, ...] = (Outbox, following_events)
 """What runs beside the requests."""
 
 _log = logging.getLogger("app")
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """Make an application with these settings; what it holds is opened and closed with its lifespan."""
+def create_app(settings: Settings, services: Sequence[Service] = SERVICES) -> FastAPI:
+    """Make an application with these settings; what it holds, and the services, are opened and closed with its lifespan."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_resources(settings) as resources, running(SERVICES, resources):
+        async with open_resources(settings) as resources, running(services, resources):
             app.state.resources = resources
             _log.info("started", extra={"environment": settings.environment, "evolution": resources.evolution.url})
             yield
@@ -46,9 +50,10 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(BodyLimit)  # the one that is added last comes first
     if settings.app_api_key:
         app.add_middleware(CallerKey, settings.app_api_key, SECURED_PREFIXES)
+    app.add_middleware(RequestMetrics)
     app.add_middleware(RequestLog)
     add_error_handlers(app, settings)
-    for router in (messages.router, instances.router, health.router):
+    for router in (messages.router, instances.router, webhook.router, health.router, metrics.router):
         app.include_router(router)
     describe(app)
     return app

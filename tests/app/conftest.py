@@ -294,8 +294,8 @@ def migrated_url(postgres: Postgres, migrated_template: str) -> str:
 
 @contextlib.asynccontextmanager
 async def served(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the application, which runs in this process."""
-    app = create_app(settings)
+    """A client of the application, which runs in this process without its background services: a test starts those that it is about."""
+    app = create_app(settings, services=())
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://app") as client:
         yield client

@@ -1,0 +1,146 @@
+"""Who may call, how much a request may hold, and what an unforeseen error becomes."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Self
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from src.application import create_app
+from src.background import running
+from src.guards import BODY_LIMIT_BYTES, LARGE_BODIES, LARGE_BODY_BYTES, BodyLimit
+from tests.app.api_support import MakeSettings, Serve, problem
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+    from src.resources import Resources
+
+pytestmark = pytest.mark.anyio
+
+JSON = {"Content-Type": "application/json"}
+GUARDED = [("GET", "/messages"), ("POST", "/messages"), ("GET", "/instances"), ("DELETE", "/instances/a1"), ("GET", "/instances/a1/qr")]
+
+
+@pytest.mark.parametrize(("method", "path"), GUARDED)
+@pytest.mark.parametrize("given", [None, "Bearer", "Bearer wrong", "the-app-key", "Basic the-app-key", "Bearer the-app-keyy", "Bearer é"])
+async def test_with_a_key_set_nobody_comes_in_without_it(
+    make_settings: MakeSettings, serve: Serve, method: str, path: str, given: str | None
+) -> None:
+    headers = {b"Authorization": given.encode()} if given else {}
+    async with serve(make_settings(app_api_key=SecretStr("the-app-key"))) as client:
+        answer = await client.request(method, path, headers=headers, content=b"{not read" if method == "POST" else None)
+    found = problem(answer, 401, "unauthorized")
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert "APP_API_KEY" in found["mend"]
+    assert "the-app-key" not in answer.text
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+async def test_with_the_key_everything_works(make_settings: MakeSettings, migrated_url: str, serve: Serve, scheme: str) -> None:
+    async with serve(make_settings(database=migrated_url, app_api_key=SecretStr("the-app-key"))) as client:
+        assert (await client.get("/instances", headers={"Authorization": f"{scheme} the-app-key"})).status_code == 200
+
+
+async def test_health_and_documents_are_open_and_without_a_key_all_is(make_settings: MakeSettings, migrated_url: str, serve: Serve) -> None:
+    async with serve(make_settings(app_api_key=SecretStr("the-app-key"))) as client:
+        assert [(await client.get(path)).status_code for path in ("/health/live", "/openapi.json", "/docs")] == [200] * 3
+    async with serve(make_settings(database=migrated_url)) as client:
+        assert (await client.get("/messages")).status_code == 200
+
+
+async def in_pieces(size: int) -> AsyncIterator[bytes]:
+    for _ in range(size // LARGE_BODY_BYTES + 1):
+        yield b" " * LARGE_BODY_BYTES
+
+
+async def test_a_request_that_is_too_large_is_refused_whether_or_not_it_says_so_first(make_settings: MakeSettings, serve: Serve) -> None:
+    async with serve(make_settings()) as client:
+        announced = await client.post("/messages", headers={"Content-Length": str(BODY_LIMIT_BYTES + 1)} | JSON, content=b"{}")
+        in_chunks = await client.post("/messages", content=in_pieces(BODY_LIMIT_BYTES), headers=JSON)
+    for answer in (announced, in_chunks):
+        assert "32 MiB" in problem(answer, 413, "too_large")["detail"]
+
+
+async def test_few_large_requests_are_in_memory_at_a_time_and_small_ones_go_on() -> None:
+    inside = 0
+    most = 0
+
+    async def application(_: "Scope", receive: "Receive", send: "Send") -> None:
+        nonlocal inside, most
+        message = await receive()
+        if len(message["body"]) > LARGE_BODY_BYTES:
+            inside += 1
+            most = max(most, inside)
+            await asyncio.sleep(0.05)
+            inside -= 1
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    transport = httpx.ASGITransport(BodyLimit(application))
+    async with httpx.AsyncClient(transport=transport, base_url="http://app") as client:
+        large = [asyncio.create_task(client.post("/", content=b" " * (LARGE_BODY_BYTES + 1))) for _ in range(LARGE_BODIES * 3)]
+        await asyncio.sleep(0.01)
+        async with asyncio.timeout(0.04):
+            assert (await client.post("/", content=b" ")).status_code == 204, "a small request waited for large ones"
+        assert [(await each).status_code for each in large] == [204] * len(large)
+    assert most == LARGE_BODIES
+
+
+async def test_an_unforeseen_error_is_a_problem_with_its_request_id_and_nothing_of_its_text(make_settings: MakeSettings) -> None:
+    app = create_app(make_settings())
+
+    @app.get("/broken")
+    async def broken() -> None:
+        raise RuntimeError("a secret detail")
+
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://app") as client:
+        answer = await client.get("/broken", headers={"X-Request-ID": "mine"})
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
+    assert answer.json()["request_id"] == answer.headers["x-request-id"] == "mine"
+    assert "secret" not in answer.text
+
+
+async def test_a_route_that_is_none_and_a_method_that_it_does_not_know_are_problems(make_settings: MakeSettings, serve: Serve) -> None:
+    async with serve(make_settings()) as client:
+        problem(await client.get("/nowhere"), 404, "not_found")
+        answer = await client.put("/messages")
+        problem(answer, 405, "method_not_allowed")
+        assert answer.headers["allow"]
+
+
+class Recorder:
+    """A background service that tells what happens to it."""
+
+    def __init__(self, told: list[str], name: str, stop_seconds: float = 0.0, fails: bool = False) -> None:
+        self._told, self._name, self._stop_seconds, self._fails = told, name, stop_seconds, fails
+
+    async def __aenter__(self) -> Self:
+        self._told.append(f"{self._name} started")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.sleep(self._stop_seconds)
+        self._told.append(f"{self._name} stopped")
+        if self._fails:
+            raise RuntimeError("on purpose")
+
+
+async def test_background_services_stop_at_the_same_time_and_none_keeps_another_from_it(caplog: pytest.LogCaptureFixture) -> None:
+    told: list[str] = []
+    services = [
+        lambda _: Recorder(told, "slow", stop_seconds=0.2),
+        lambda _: Recorder(told, "broken", fails=True),
+        lambda _: Recorder(told, "quick", stop_seconds=0.1),
+    ]
+    resources: Resources = object()  # type: ignore[assignment]  # nothing of it is used
+    with caplog.at_level(logging.ERROR, "app.background"):
+        async with running(services, resources):
+            assert told == ["slow started", "broken started", "quick started"]
+            told.clear()
+    assert told == ["broken stopped", "quick stopped", "slow stopped"]
+    assert "Recorder did not stop in order" in caplog.text

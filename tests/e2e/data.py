@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import uuid4
 
@@ -18,23 +19,24 @@ _USER, _DATABASE_USERS = "whatsapp", {"POSTGRES": "app", "EVOLUTION_POSTGRES": "
 
 @dataclass(frozen=True)
 class Clients:
-    """The services' clients, with certain credentials."""
+    """The services' clients, with certain credentials.
+
+    Attributes:
+        credentials: passwords and keys by setting.
+        user: of RabbitMQ and MinIO.
+        databases: user, and name, of each database by the beginning of its settings.
+    """
 
     stack: Stack
     credentials: dict[str, str]
+    user: str = _USER
+    databases: Mapping[str, str] = field(default_factory=_DATABASE_USERS.copy)
 
     def sql(self, database: str, statement: str) -> str:
         """The one value that a statement gives, from the database of that prefix."""
 
         async def ask() -> str:
-            connection = await asyncpg.connect(
-                host="127.0.0.1",
-                port=int(self.stack.settings[f"{database}_PORT"]),
-                user=_DATABASE_USERS[database],
-                password=self.credentials[f"{database}_PASSWORD"],
-                database=_DATABASE_USERS[database],
-                timeout=10,
-            )
+            connection = await self.connect(database)
             try:
                 return str(await connection.fetchval(statement))
             finally:
@@ -42,14 +44,25 @@ class Clients:
 
         return asyncio.run(ask())
 
+    async def connect(self, database: str) -> asyncpg.Connection:
+        """A session with the database of that prefix, through its published port."""
+        return await asyncpg.connect(
+            host="127.0.0.1",
+            port=int(self.stack.settings[f"{database}_PORT"]),
+            user=self.databases[database],
+            password=self.credentials[f"{database}_PASSWORD"],
+            database=self.databases[database],
+            timeout=10,
+        )
+
     def rabbitmq(self, method: str, path: str, **body: object) -> httpx.Response:
         """A request to the management API."""
-        login = (_USER, self.credentials["RABBITMQ_DEFAULT_PASS"])
+        login = (self.user, self.credentials["RABBITMQ_DEFAULT_PASS"])
         return httpx.request(method, self.stack.url("RABBITMQ_UI_PORT", f"/api{path}"), auth=login, json=body or None, timeout=20)
 
     def minio(self) -> Minio:
         address = f"127.0.0.1:{self.stack.settings['MINIO_PORT']}"
-        return Minio(address, access_key=_USER, secret_key=self.credentials["MINIO_ROOT_PASSWORD"], secure=False, region="us-east-1")
+        return Minio(address, access_key=self.user, secret_key=self.credentials["MINIO_ROOT_PASSWORD"], secure=False, region="us-east-1")
 
     def redis(self, *command: str) -> str:
         """What Redis answers; it has no port on the host."""

@@ -70,12 +70,9 @@ class Contacts:
             ApiError: 400 for whatever is wrong.
         """
         wanted = changed(self.behaviour, body)
-        shown = wanted.shown()
         await self._store.execute(
-            "insert into phone_setting (name, value) select * from unnest($1::text[], $2::jsonb[]) "
-            "on conflict (name) do update set value = excluded.value",
-            list(shown),
-            list(shown.values()),
+            "insert into phone_setting (name, value) select * from jsonb_each($1) on conflict (name) do update set value = excluded.value",
+            wanted.shown(),
         )
         self.behaviour = wanted
         return wanted

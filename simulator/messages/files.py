@@ -3,7 +3,21 @@
 import mimetypes
 import struct
 
+_OFFICE = "application/vnd.openxmlformats-officedocument."
 _ENDINGS = {
+    "application/msword": "doc",
+    "application/vnd.ms-excel": "xls",
+    "application/vnd.ms-powerpoint": "ppt",
+    "application/vnd.oasis.opendocument.text": "odt",
+    f"{_OFFICE}presentationml.presentation": "pptx",
+    f"{_OFFICE}spreadsheetml.sheet": "xlsx",
+    f"{_OFFICE}wordprocessingml.document": "docx",
+    "application/x-7z-compressed": "7z",
+    "application/vnd.rar": "rar",
+    "audio/amr": "amr",
+    "image/heic": "heic",
+    "video/3gpp": "3gp",
+    "video/x-matroska": "mkv",
     "application/json": "json",
     "application/octet-stream": "bin",
     "application/pdf": "pdf",
@@ -28,7 +42,9 @@ _ENDINGS = {
     "video/quicktime": "mov",
     "video/webm": "webm",
 }
-"""The first ending of each type in npm's `mime-db`, which 2.2.3 asks; for other types Python is asked."""
+"""The first ending of each type in npm's `mime-db`, which 2.2.3 asks; for other types Python is asked, not the machine's own lists."""
+
+_OTHERS = mimetypes.MimeTypes()
 
 _TYPES = {ending: kind for kind, ending in _ENDINGS.items()} | {
     "jpg": "image/jpeg",
@@ -49,13 +65,13 @@ _JPEG_SIZES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 def ending_of(mimetype: str) -> str:
     """Give the ending for a type, `false` for an unknown one: JavaScript writes its absence so into a file's name."""
     kind = mimetype.partition(";")[0].strip().lower()
-    return _ENDINGS.get(kind) or (mimetypes.guess_extension(kind, strict=False) or ".false")[1:]
+    return _ENDINGS.get(kind) or (_OTHERS.guess_extension(kind, strict=False) or ".false")[1:]
 
 
 def type_of(file_name: str | None) -> str | None:
     """Give the type that a file's name says."""
     ending = (file_name or "").rpartition(".")[2].lower()
-    return _TYPES.get(ending) or mimetypes.guess_type(f"a.{ending}", strict=False)[0]
+    return _TYPES.get(ending) or _OTHERS.guess_type(f"a.{ending}", strict=False)[0]
 
 
 def sniffed(content: bytes) -> str | None:

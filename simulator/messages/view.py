@@ -36,6 +36,7 @@ def shown_chat(row: Row) -> Json:
             "fromMe": row["from_me"],
             "type": row["message_type"],
             "text": said,
+            "voice": bool(row["message"].get("audioMessage", {}).get("ptt")),
             "timestamp": row["message_timestamp"],
         }
     jid = row["remote_jid"]

@@ -58,6 +58,7 @@ async function record() {
   if (stopRecording) {
     const stop = stopRecording;
     stopRecording = null;
+    $("toast").hidden = true;
     $("record").setAttribute("aria-pressed", "false");
     await write({ voice: { base64: await sounds.inBase64(await stop()) } });
     return;

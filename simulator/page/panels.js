@@ -8,7 +8,7 @@ const OFF = { latencyMs: 0, errorRate: 0, dropAnswers: 0, duplicateEvents: 0, re
 const time = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit" });
 
 export const clock = (seconds) => time.format(new Date(seconds * 1000));
-export const sayWhat = (message) => message.text || words[message.type.replace(/Message.*$/, "")] || words.other;
+export const sayWhat = (message) => message.text || (message.voice ? words.voice : words[message.type.replace(/Message.*$/, "")]) || words.other;
 
 // `choose(jid)` opens a chat, `changed()` shows it again.
 export function prepare(choose, changed) {
@@ -20,7 +20,10 @@ export function prepare(choose, changed) {
 
 export async function loadInstances(choose, changed) {
   known.instances = await call("GET", "/simulator/instances");
-  if (!instance()) chosen.instance = known.instances[0]?.name ?? null;
+  if (!instance()) {
+    chosen.instance = known.instances[0]?.name ?? null;
+    if (chosen.jid) choose(null);
+  }
   $("instances").replaceChildren(
     ...known.instances.map((each) => {
       const button = make("button", { type: "button", text: each.name, "aria-pressed": String(each.name === chosen.instance) });

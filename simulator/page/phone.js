@@ -61,6 +61,15 @@ function ask() {
   $("key").focus();
 }
 
+// After a reload; a simulator that is just starting is waited for.
+function resume() {
+  begin().catch((error) => {
+    if (error instanceof api.Refused) return ask();
+    toast(words.unreachable);
+    setTimeout(resume, 2000);
+  });
+}
+
 $("login").addEventListener("cancel", (event) => event.preventDefault());
 on("login-form", "submit", async () => {
   $("login-error").textContent = "";
@@ -79,4 +88,4 @@ on("forget", "click", () => {
 });
 
 if (api.key() === null) ask();
-else begin().catch(ask);
+else resume();

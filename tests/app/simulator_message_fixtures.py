@@ -1,0 +1,45 @@
+"""Fixtures for the tests of messages: a simulator with everything, and a paired instance of it."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.app.simulator_messages import Phone, paired
+from tests.app.simulator_support import Process
+
+EVENTS = (
+    "SEND_MESSAGE",
+    "MESSAGES_UPSERT",
+    "MESSAGES_UPDATE",
+    "MESSAGES_DELETE",
+    "CONTACTS_UPSERT",
+    "CONTACTS_UPDATE",
+    "CHATS_UPDATE",
+    "CONNECTION_UPDATE",
+)
+
+
+@pytest.fixture(scope="session")
+def with_message_events(with_rabbitmq: dict[str, str]) -> dict[str, str]:
+    return with_rabbitmq | {f"RABBITMQ_EVENTS_{event}": "true" for event in EVENTS}
+
+
+@pytest.fixture(scope="session")
+def messenger(
+    run_for_all: Callable[..., Process],
+    alone: Callable[[], dict[str, str]],
+    with_redis: dict[str, str],
+    with_minio: dict[str, str],
+    with_message_events: dict[str, str],
+    converter: dict[str, str],
+) -> Process:
+    """A simulator with everything."""
+    process = run_for_all(alone(), with_redis, with_minio, with_message_events, converter)
+    process.wait_for_line("Initializing global queues")
+    process.wait_for_line("S3 Bucket evolution - ON")
+    return process
+
+
+@pytest.fixture
+def phone(messenger: Process) -> Phone:
+    return paired(messenger)

@@ -23,7 +23,7 @@ from ops.setup.stack_state import configuration_of
 from ops.tasks import with_setting
 from ops.up import up
 from stack.naming import Naming
-from stack.services.postgres_names import PREFIXES
+from stack.services.postgres_names import PREFIXES, VOLUMES
 from stack.services.postgres_versions import data_version, reference_version
 from stack.settings import SettingsError, load
 from stack.vocabulary import ServiceName, VolumeName
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from stack.settings import Settings
 
 _USERS = {ServiceName.DB: ServiceName.APP, ServiceName.EVOLUTION_POSTGRES: ServiceName.EVOLUTION_API}
-_VOLUMES = {ServiceName.DB: VolumeName.POSTGRES_ADK_DATA, ServiceName.EVOLUTION_POSTGRES: VolumeName.POSTGRES_EVO_DATA}
 _READY_SECONDS = 120
 _SECRET = "/run/secrets/postgres_password"  # noqa: S105 - a path
 
@@ -82,13 +81,13 @@ def upgrade_postgres(stack: str, service: str, image: str, agreed: bool) -> None
     old = of_stack(client, stack, name)[0]
     have, wanted = _versions(client, old, image)
     naming = Naming(settings.project, stack)
-    target = f"{_VOLUMES[name]}_{wanted}"
+    target = f"{VOLUMES[name]}_{wanted}"
     say(f"{name}: PostgreSQL {have} -> {wanted} ({image}); its data goes into the new volume {settings.project}_{target}.")
     say(f"Meanwhile {_USERS[name]} is stopped. The old volume is kept.")
     if not agreed:
         ask("Nothing was changed.")
     with _stopped(client, of_stack(client, stack, _USERS[name])):
-        _move(client, old, image, naming, _VOLUMES[name], target)
+        _move(client, old, image, naming, VOLUMES[name], target)
     _flip(session, name, image, target)
     up(stack)
     say(f"{name} is PostgreSQL {wanted} now. The old data is kept: `docker volume rm` removes it when nobody needs it any more.", "green")
@@ -150,7 +149,7 @@ def _move(client: DockerClient, old: SeenContainer, image: str, naming: Naming, 
         network=next(iter(details["NetworkSettings"]["Networks"])),
         environment={
             "POSTGRES_USER": variables["POSTGRES_USER"],
-            "POSTGRES_DB": "template1",
+            "POSTGRES_DB": "postgres",
             "POSTGRES_PASSWORD": password,
             "PGPASSWORD": password,
             "OLD_HOST": str(old.service),

@@ -16,13 +16,16 @@ from docker.errors import NotFound
 
 from stack.naming import COMPOSE_PROJECT, COMPOSE_SERVICE
 from stack.settings import Settings
-from stack.vocabulary import ServiceName
+from stack.vocabulary import ServiceName, VolumeName
 
 DATA = "/var/lib/postgresql/data"
 _NAMES, _AGREED = "stack.names", "stack.rename"
 _USER_ID = 999
 PREFIXES = {ServiceName.DB: "POSTGRES", ServiceName.EVOLUTION_POSTGRES: "EVOLUTION_POSTGRES"}
 """How the settings of each database begin."""
+
+VOLUMES = {ServiceName.DB: VolumeName.POSTGRES_ADK_DATA, ServiceName.EVOLUTION_POSTGRES: VolumeName.POSTGRES_EVO_DATA}
+"""The volume of each database."""
 
 WRITE_DOWN = f"""printf '%s\\n' "$POSTGRES_USER" "$POSTGRES_DB" > "$PGDATA/{_NAMES}"\n"""
 """Run by the image in a new cluster: shell."""
@@ -65,7 +68,7 @@ def problems(engine: APIClient, settings: Settings) -> Iterator[str]:
     """A sentence for each database that an `up` would leave behind."""
     for service, names in wanted(settings).items():
         found = container_of(engine, settings.project, service)
-        if found is None or _names_given(found) == names:
+        if found is None or not uses_the_volume(found, settings, service) or _names_given(found) == names:
             continue
         cluster = _cluster(engine, found)
         if names not in {cluster.names, cluster.agreed}:
@@ -113,6 +116,12 @@ def container_of(engine: APIClient, project: str, service: ServiceName) -> Mappi
     except NotFound:
         return None
     return found
+
+
+def uses_the_volume(found: Mapping[str, Any], settings: Settings, service: ServiceName) -> bool:
+    """Whether a database's container has the volume that the settings name: when they name another, its data is left on purpose."""
+    name = f"{settings.project}_{settings.volume_names[VOLUMES[service]]}"
+    return any(mount.get("Name") == name for mount in found["Mounts"])
 
 
 def _names_given(found: Mapping[str, Any]) -> Names:

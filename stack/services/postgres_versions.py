@@ -13,7 +13,7 @@ from docker.api import APIClient
 from docker.errors import NotFound
 
 from stack.images import local_image
-from stack.services.postgres_names import DATA, PREFIXES, container_of
+from stack.services.postgres_names import DATA, PREFIXES, container_of, uses_the_volume
 from stack.settings import Settings
 from stack.vocabulary import ServiceName
 
@@ -25,7 +25,7 @@ def problems(engine: APIClient, settings: Settings) -> Iterator[str]:
     """A sentence for each database whose image would not read its data."""
     for service in PREFIXES:
         found = container_of(engine, settings.project, service)
-        if found is None:
+        if found is None or not uses_the_volume(found, settings, service):
             continue
         have, wanted = data_version(engine, found["Id"]), image_version(engine, settings, service)
         if have and wanted and have != wanted:

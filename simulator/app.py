@@ -6,7 +6,23 @@ from starlette.types import ASGIApp
 from simulator import errors
 from simulator.express import Express
 from simulator.faults import FaultGate
-from simulator.routers import chat, conversation, faults, instance, manager, message, page, phone, proxy, rabbitmq, root, settings, webhook
+from simulator.routers import (
+    chat,
+    conversation,
+    faults,
+    group,
+    instance,
+    manager,
+    message,
+    page,
+    phone,
+    proxy,
+    rabbitmq,
+    root,
+    settings,
+    storage,
+    webhook,
+)
 from simulator.runtime import Simulator
 
 
@@ -15,7 +31,8 @@ def make_app(simulator: Simulator) -> ASGIApp:
     app = FastAPI(openapi_url=None, redirect_slashes=False)
     app.state.simulator = simulator
     errors.install(app, simulator.report)
-    for module in (root, instance, message, chat, webhook, rabbitmq, settings, proxy, phone, conversation, page, faults):
+    evolution = (root, instance, message, chat, group, storage, webhook, rabbitmq, settings, proxy)
+    for module in (*evolution, phone, conversation, page, faults):
         app.include_router(module.router)
     if simulator.settings.server.manager:
         app.include_router(manager.router)

@@ -295,6 +295,13 @@ def test_a_presence_is_shown_by_an_open_instance_only(told: Told) -> None:
     assert words(show("asleep")) == [["presence is not one of enum values: unavailable,available,composing,recording,paused"]]
 
 
+def test_an_open_instance_is_in_no_group(told: Told) -> None:
+    process, _ = told
+    name = created(process)
+    process.pair(name)
+    assert get(process, f"/group/fetchAllGroups/{name}?getParticipants=false") == []
+
+
 def test_deleting_an_open_instance_logs_it_out_first_and_removes_its_files(
     database_uri: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -195,6 +195,21 @@ def test_the_bucket_is_made_and_anybody_may_read_it(simulator: Process, minio_se
     assert httpx.put(f"{url}/written", content=b"x").status_code == 403, "nor is writing"
 
 
+def test_a_sent_file_is_found_in_the_storage_with_its_message_and_an_address(simulator: Process) -> None:
+    name = simulator.create()["instance"]["instanceName"]
+    simulator.pair(name)
+    body = {"number": "5511977776666", "mediatype": "document", "media": "aGVsbG8=", "fileName": "hello.txt", "mimetype": "text/plain"}
+    sent = simulator.api.post(f"/message/sendMedia/{name}", json=body).raise_for_status().json()
+    assert simulator.api.post(f"/s3/getMedia/{name}", json={"id": "nope"}).json()["response"]["message"] == ["Media not found"]
+    listed = simulator.api.post(f"/s3/getMedia/{name}", json={"type": "documentMessage"})
+    assert listed.status_code == 201
+    (found,) = [media for media in listed.json() if media["Message"]["key"] == sent["key"]]
+    assert found["fileName"].endswith("/hello.txt")
+    assert found["Message"]["message"]["mediaUrl"] == sent["message"]["mediaUrl"]
+    address = simulator.api.post(f"/s3/getMediaUrl/{name}", json={"id": found["id"], "expiry": "60"}).raise_for_status().json()["mediaUrl"]
+    assert httpx.get(address).content == b"hello"
+
+
 def prepare_media(settings: dict[str, str]) -> None:
     known = load(settings)
     asyncio.run(Media(known.s3, Journal(known.log, "test")).prepare())

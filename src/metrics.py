@@ -33,7 +33,14 @@ router = APIRouter(tags=["metrics"])
 _log = logging.getLogger("app.metrics")
 
 
-@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+@router.get(
+    "/metrics",
+    operation_id="getMetrics",
+    summary="Get the metrics",
+    response_class=Response,
+    response_description="Prometheus' text format",
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
 async def show_metrics(resources: Annotated[Resources, Depends(resources_of)]) -> Response:
     """Return this replica's metrics in Prometheus' text format."""
     await _look_at_outbox(resources)

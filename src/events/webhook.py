@@ -47,11 +47,20 @@ class Taken(BaseModel):
     stored: bool = Field(description="Whether it told something new that is kept.")
 
 
-_RESPONSES = problems.responses(problems.UNAUTHORIZED, problems.TOO_LARGE, problems.DATABASE_UNUSABLE)
-
-
-@router.post("", responses=_RESPONSES)
-@router.post("/{event}", responses=_RESPONSES, include_in_schema=False)
+@router.post("/{event}", include_in_schema=False)  # the form that Evolution's `byEvents` gives the URL
+@router.post(
+    "",
+    operation_id="receiveEvent",
+    summary="Receive an event",
+    response_description="The event was taken, whether or not it could be read",
+    responses=problems.responses(problems.UNAUTHORIZED, problems.TOO_LARGE, problems.INTERNAL_ERROR, problems.DATABASE_UNUSABLE),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"type": "object", "description": "As Evolution API 2.2.3 posts it."}}},
+        }
+    },
+)
 async def receive(request: Request, resources: UsedResources) -> Taken:
     """Store an event of Evolution API.
 

@@ -1,14 +1,15 @@
 """What stands before all routes: who may call, and how much a request may hold."""
 
-import asyncio
 import secrets
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 from starlette.requests import Request
 
 from src import problems
+from src.messages.sender import ByteBudget
 from src.problems import ProblemError
 
 if TYPE_CHECKING:
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
 
 BODY_LIMIT_BYTES = 32 * 1024 * 1024
 LARGE_BODY_BYTES = 1024 * 1024
-LARGE_BODIES = 2
-"""How many large requests are in memory at a time: as text, as an object and on their way to the database, each takes several times
-its size, and the container has 512 MiB by default. Others wait before they are read."""
+LARGE_BODIES_BYTES = BODY_LIMIT_BYTES
+"""How much the large requests in memory may have together, of which one alone may have all: as text, as an object and on its way to the
+database, each takes up to seven times its size, and the container has 512 MiB by default. Others wait before they are read."""
 
 
 class CallerKey:
@@ -58,7 +59,7 @@ class BodyLimit:
 
     def __init__(self, app: "ASGIApp") -> None:
         self._app = app
-        self._large = asyncio.Semaphore(LARGE_BODIES)
+        self._budget = ByteBudget(LARGE_BODIES_BYTES)
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Serve one ASGI connection."""
@@ -69,33 +70,26 @@ class BodyLimit:
         if announced > BODY_LIMIT_BYTES:
             await problems.answer(Request(scope), _too_large())(scope, receive, send)
             return
-        body = _LimitedBody(receive, self._large)
-        try:
-            await self._app(scope, body.receive, send)
-        finally:
-            body.close()
+        async with AsyncExitStack() as spending:
+            if announced > LARGE_BODY_BYTES:
+                await spending.enter_async_context(self._budget.spend(announced))
+            await self._app(scope, self._limited(receive, spending, announced), send)
 
+    def _limited(self, receive: "Receive", spending: AsyncExitStack, spent: int) -> "Receive":
+        read = 0
 
-class _LimitedBody:
-    def __init__(self, receive: "Receive", large: asyncio.Semaphore) -> None:
-        self._receive = receive
-        self._large = large
-        self._has_slot = False
-        self._bytes = 0
+        async def receive_limited() -> "Message":
+            nonlocal read, spent
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > BODY_LIMIT_BYTES:
+                raise _too_large()
+            if read > max(spent, LARGE_BODY_BYTES):  # it did not say how large it is
+                spent = BODY_LIMIT_BYTES
+                await spending.enter_async_context(self._budget.spend(spent))
+            return message
 
-    async def receive(self) -> "Message":
-        message = await self._receive()
-        self._bytes += len(message.get("body", b""))
-        if self._bytes > BODY_LIMIT_BYTES:
-            raise _too_large()
-        if self._bytes > LARGE_BODY_BYTES and not self._has_slot:
-            await self._large.acquire()
-            self._has_slot = True
-        return message
-
-    def close(self) -> None:
-        if self._has_slot:
-            self._large.release()
+        return receive_limited
 
 
 def _announced(scope: "Scope") -> int:

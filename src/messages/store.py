@@ -13,10 +13,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.orm import InstrumentedAttribute
 
+from src.messages.outbox import CHANNEL
 from src.models import Instance, Message
-
-CHANNEL = "outbox"
-"""What Postgres announces a new message on, for the senders of all replicas."""
 
 SHOWN: tuple[InstrumentedAttribute[Any], ...] = (
     Message.id,

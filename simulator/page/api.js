@@ -4,6 +4,8 @@ const AGAIN_AFTER_MS = [250, 500, 1000, 2000, 5000];
 
 export class Refused extends Error {}
 
+export class Gone extends Error {}
+
 export function key() {
   return sessionStorage.getItem(STORED);
 }
@@ -23,7 +25,7 @@ async function fetched(method, path, body) {
   if (body !== undefined) headers["Content-Type"] = "application/json";
   const answer = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), cache: "no-store" });
   if (answer.status === 401) throw new Refused();
-  if (!answer.ok) throw new Error(problem(answer, await answer.json().catch(() => null)));
+  if (!answer.ok) throw new (answer.status === 404 ? Gone : Error)(problem(answer, await answer.json().catch(() => null)));
   return answer;
 }
 

@@ -1,11 +1,13 @@
 // The left side: instances, chats, how phones behave, faults.
-import { call } from "./api.js";
+import { call, Gone } from "./api.js";
 import { $, gathered, make, on, toast } from "./dom.js";
 import { at, chosen, instance, known, numberOf } from "./state.js";
 import { locale, words } from "./words.js";
 
 const OFF = { latencyMs: 0, errorRate: 0, dropAnswers: 0, duplicateEvents: 0, reorderEvents: 0, converter: null, loseBroker: false };
 const time = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit" });
+
+let turn = 0; // of asking for instances: an answer that came late must not undo a newer one
 
 export const clock = (seconds) => time.format(new Date(seconds * 1000));
 export const sayWhat = (message) => message.text || (message.voice ? words.voice : words[message.type.replace(/Message.*$/, "")]) || words.other;
@@ -19,7 +21,10 @@ export function prepare(choose, changed) {
 }
 
 export async function loadInstances(choose, changed) {
-  known.instances = await call("GET", "/simulator/instances");
+  const mine = ++turn;
+  const listed = await call("GET", "/simulator/instances");
+  if (mine !== turn) return;
+  known.instances = listed;
   if (!instance()) {
     chosen.instance = known.instances[0]?.name ?? null;
     if (chosen.jid) choose(null);
@@ -53,12 +58,21 @@ function showInstance() {
 }
 
 export async function loadChats(choose, changed) {
-  known.chats = chosen.instance ? await call("GET", at("/chats")) : [];
+  const { instance: asked } = chosen;
+  const listed = asked ? await call("GET", at("/chats")).catch(unlessGone) : [];
+  if (asked !== chosen.instance) return;
+  known.chats = listed;
   $("no-chats").hidden = known.chats.length > 0;
   const focused = document.activeElement?.dataset?.jid;
   $("chats").replaceChildren(...known.chats.map((each) => make("li", {}, chatButton(each, choose))));
   if (focused) document.querySelector(`[data-jid="${CSS.escape(focused)}"]`)?.focus();
   changed();
+}
+
+// An instance that was just deleted has no chats; the news of its end is under way.
+function unlessGone(error) {
+  if (error instanceof Gone) return [];
+  throw error;
 }
 
 function chatButton(shown, choose) {

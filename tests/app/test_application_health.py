@@ -217,7 +217,7 @@ async def test_what_background_services_found_is_told_too_and_a_note_about_lost_
 ) -> None:
     settings = make_settings()
     await migrate(settings)
-    app = create_app(settings)
+    app = create_app(settings, services=())
     transport = httpx.ASGITransport(app)
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://app") as client:
         faults = app.state.resources.faults

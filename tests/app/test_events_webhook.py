@@ -27,7 +27,7 @@ PATH = "/webhooks/evolution"
 
 @asynccontextmanager
 async def receiving(settings: Settings) -> AsyncIterator[tuple[httpx.AsyncClient, AsyncEngine]]:
-    app = create_app(settings)
+    app = create_app(settings, services=())
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://app") as client:
         yield client, app.state.resources.engine

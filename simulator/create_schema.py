@@ -1,56 +1,43 @@
-"""The JSON schema of `POST /instance/create`, as far as 2.2.3 checks it: types only, and not even the presence of a name."""
+"""The JSON schema of `POST /instance/create`, in 2.2.3's order. It asks for types only, and not even for a name."""
 
-import re
-from collections.abc import Mapping
-from typing import Any
+from simulator.instance import INTEGRATIONS
+from simulator.messages.validation import Schema
+from simulator.targets import EVENTS
 
-_STRINGS = (
-    "instanceName",
-    "token",
-    "number",
-    "businessId",
-    "msgCall",
-    "wavoipToken",
-    "proxyHost",
-    "proxyPort",
-    "proxyProtocol",
-    "proxyUsername",
-    "proxyPassword",
-    "webhookUrl",
-    "chatwootAccountId",
-    "chatwootToken",
-    "chatwootUrl",
-    "chatwootNameInbox",
-)
-_BOOLEANS = (
-    "qrcode",
-    "rejectCall",
-    "groupsIgnore",
-    "alwaysOnline",
-    "readMessages",
-    "readStatus",
-    "syncFullHistory",
-    "webhookByEvents",
-    "webhookBase64",
-    "rabbitmqEnabled",
-    "sqsEnabled",
-    "chatwootSignMsg",
-    "chatwootReopenConversation",
-    "chatwootConversationPending",
-    "chatwootImportContacts",
-    "chatwootMergeBrazilContacts",
-    "chatwootImportMessages",
-)
-_NUMBER_PATTERN = r"^\d+[\.@\w-]+"
+_STRING: Schema = {"type": "string"}
+_BOOLEAN: Schema = {"type": "boolean"}
+_EVENTS: Schema = {"type": "array", "minItems": 0, "items": {"type": "string", "enum": list(EVENTS[:-2])}}
+"""Without `REMOVE_INSTANCE` and `LOGOUT_INSTANCE`, and for names that nothing reads: the targets have schemas of their own."""
 
-
-def problems(body: Mapping[str, Any]) -> list[str]:
-    """List what is wrong with a body, in the words of node's `jsonschema`; an empty list is a good body."""
-    found = [f"{name} is not of a type(s) string" for name in _STRINGS if name in body and not isinstance(body[name], str)]
-    found += [f"{name} is not of a type(s) boolean" for name in _BOOLEANS if name in body and not isinstance(body[name], bool)]
-    number = body.get("number")
-    if isinstance(number, str) and not re.match(_NUMBER_PATTERN, number, re.ASCII):
-        found.append(f'number does not match pattern "{_NUMBER_PATTERN.replace(chr(92), chr(92) * 2)}"')
-    if body.get("instanceName") == "" and set(body) == {"instanceName"}:
-        found.append('The "instanceName" cannot be empty')
-    return found
+SCHEMA: Schema = {
+    "type": "object",
+    "properties": {
+        "instanceName": _STRING,
+        "token": _STRING,
+        "number": {"type": "string", "pattern": r"^\d+[\.@\w-]+"},
+        "businessId": _STRING,
+        "qrcode": _BOOLEAN,
+        "Integration": {"type": "string", "enum": list(INTEGRATIONS)},
+        "rejectCall": _BOOLEAN,
+        "msgCall": _STRING,
+        **dict.fromkeys(("groupsIgnore", "alwaysOnline", "readMessages", "readStatus", "syncFullHistory"), _BOOLEAN),
+        "wavoipToken": _STRING,
+        **dict.fromkeys(("proxyHost", "proxyPort", "proxyProtocol", "proxyUsername", "proxyPassword"), _STRING),
+        "webhookUrl": _STRING,
+        "webhookByEvents": _BOOLEAN,
+        "webhookBase64": _BOOLEAN,
+        "webhookEvents": _EVENTS,
+        "rabbitmqEnabled": _BOOLEAN,
+        "rabbitmqEvents": _EVENTS,
+        "sqsEnabled": _BOOLEAN,
+        "sqsEvents": _EVENTS,
+        **dict.fromkeys(("chatwootAccountId", "chatwootToken", "chatwootUrl"), _STRING),
+        **dict.fromkeys(("chatwootSignMsg", "chatwootReopenConversation", "chatwootConversationPending"), _BOOLEAN),
+        "chatwootImportContacts": _BOOLEAN,
+        "chatwootNameInbox": _STRING,
+        "chatwootMergeBrazilContacts": _BOOLEAN,
+        "chatwootImportMessages": _BOOLEAN,
+        "chatwootDaysLimitImportMessages": {"type": "number"},
+    },
+    "notEmpty": ["instanceName"],
+}

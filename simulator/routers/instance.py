@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 
-from simulator.create_schema import problems
+from simulator.create_schema import SCHEMA
 from simulator.errors import Answer, bad_request
 from simulator.guards import (
     Body,
@@ -32,7 +32,7 @@ _GUARDED = [Depends(instance_exists), Depends(global_key_or_token)]
 @router.post("/create", dependencies=[Depends(name_is_free), Depends(global_key)])
 async def create(simulator: Running, body: Body) -> Answer:
     """Make an instance."""
-    wrong = problems(body)
+    wrong = validation.problems(body, SCHEMA)
     if wrong:
         raise bad_request(wrong)
     return Answer(await simulator.instances.create(body), status_code=HTTPStatus.CREATED)

@@ -2,13 +2,14 @@
 
 import pytest
 
-from simulator.create_schema import problems
+from simulator.create_schema import SCHEMA
 from simulator.database import parse_uri
 from simulator.environment import EVENT_KEYS
 from simulator.errors import ApiError
 from simulator.events.event import Event
 from simulator.express import parse_json
 from simulator.media import check_endpoint
+from simulator.messages.validation import problems
 from simulator.sessions import check_uri
 from simulator.settings import S3, Settings, StartRefusedError, load
 from simulator.urls import is_url
@@ -187,12 +188,18 @@ def test_a_malformed_body_is_told_in_the_words_of_node(raw: bytes, message: str)
     assert (refused.value.status, refused.value.error, refused.value.message) == (400, "Internal Server Error", message)
 
 
-def test_the_schema_of_create_checks_types_and_little_else() -> None:
-    assert problems({}) == []
-    assert problems({"instanceName": "", "integration": "EVOLUTION"}) == []
-    assert problems({"instanceName": ""}) == ['The "instanceName" cannot be empty']
-    assert problems({"number": "+55"}) == ['number does not match pattern "^\\\\d+[\\\\.@\\\\w-]+"']
-    assert problems({"number": 55, "rejectCall": 1}) == ["number is not of a type(s) string", "rejectCall is not of a type(s) boolean"]
+@pytest.mark.parametrize(
+    ("body", "wrong"),
+    [
+        ({}, []),
+        ({"instanceName": "", "integration": "EVOLUTION"}, []),
+        ({"instanceName": ""}, ['The "instanceName" cannot be empty']),
+        ({"number": "+55"}, ['number does not match pattern "^\\\\d+[\\\\.@\\\\w-]+"']),
+        ({"rejectCall": 1, "number": 55}, ["number is not of a type(s) string", "rejectCall is not of a type(s) boolean"]),
+    ],
+)
+def test_the_schema_of_create_checks_types_in_its_own_order_and_little_else(body: dict[str, object], wrong: list[str]) -> None:
+    assert problems(body, SCHEMA) == wrong
 
 
 def test_an_event_body_leaves_the_sender_out_before_pairing_and_never_the_key() -> None:

@@ -211,7 +211,9 @@ def test_while_an_instances_webhook_is_tried_again_the_global_one_waits_for_that
         assert len(failing.hooks) == 3, "the global one was told when the instance's own had taken it"
 
 
-@pytest.mark.parametrize(("url", "called"), [("http://localhost:{port}/g", False), ("http://my_app.internal:{port}/g", False), ("{ip}/g", True)])
+@pytest.mark.parametrize(
+    ("url", "called"), [("http://localhost:{port}/g", False), ("http://my_app.internal:{port}/g", False), ("{ip}/g", True)]
+)
 def test_a_global_webhook_without_a_top_level_domain_is_silently_never_called(
     receiver: Receiver, url: str, called: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
+from threading import Event, Thread, Timer
 from typing import Any
 
 import asyncpg
@@ -125,6 +125,8 @@ class FakeEvolution:
     """The state of each instance."""
     requests: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     """Method, path and body of all that came."""
+    deletion_seconds: float = 0.0
+    """How long a deletion goes on after its answer."""
     hang: Event = field(default_factory=Event)
     """Set: requests are taken and never answered."""
     hanging: Event = field(default_factory=Event)
@@ -179,7 +181,7 @@ class FakeEvolution:
         if call == "logout":
             self.instances[name] = "close"
         if call == "delete":
-            del self.instances[name]
+            Timer(self.deletion_seconds, self.instances.pop, [name]).start()
         return 200, {"status": "SUCCESS", "error": False, "response": {"message": "Done"}}
 
 

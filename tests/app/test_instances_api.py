@@ -206,6 +206,13 @@ async def test_a_deleted_instance_is_gone_and_its_messages_stay(
     problem(await client.delete("/instances/a1"), 404, "instance_unknown")
 
 
+async def test_a_name_is_free_again_once_its_deletion_is_answered(client: httpx.AsyncClient, fake_evolution: "FakeEvolution") -> None:
+    fake_evolution.deletion_seconds = 0.3  # Evolution answers before it is done
+    await client.post("/instances", json={"name": "a1"})
+    assert (await client.delete("/instances/a1")).status_code == 204
+    assert (await client.post("/instances", json={"name": "a1"})).status_code == 201
+
+
 async def test_an_instance_that_evolution_lost_can_be_deleted(client: httpx.AsyncClient, fake_evolution: "FakeEvolution") -> None:
     await client.post("/instances", json={"name": "a1"})
     del fake_evolution.instances["a1"]

@@ -180,7 +180,9 @@ async def test_what_is_wrong_with_a_body_is_pointed_at(client: httpx.AsyncClient
     assert pointers(problem(await client.post("/messages", json=TEXT | change), 422, "validation_failed")) == [pointer]
 
 
-@pytest.mark.parametrize(("name", "pointer"), [("text", "#/text"), ("to", "#/to"), ("instance", "#/instance"), ("@", "#")])
+@pytest.mark.parametrize(
+    ("name", "pointer"), [("text", "#/text"), ("to", "#/to"), ("instance", "#/instance"), ("@", "#"), ("type", "#/type")]
+)
 async def test_half_a_character_is_refused_and_does_not_break_the_application(client: httpx.AsyncClient, name: str, pointer: str) -> None:
     body = json.dumps(TEXT | {name: "@"}).replace("@", "\\ud83d")
     answer = await client.post("/messages", content=body, headers={"Content-Type": "application/json"})

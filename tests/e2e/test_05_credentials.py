@@ -1,6 +1,7 @@
 """Passwords and keys that change while there is data, and services that can't reconnect."""
 
 import asyncio
+import json
 
 import asyncpg
 import pytest
@@ -31,10 +32,12 @@ def test_changed_passwords_and_keys_take_effect_at_once_keep_the_data_and_restar
 
     stack.settings |= _NEW  # for all tests that follow: nothing depends on which they are
     stack.write()
+    previewed = _replaced(stack)
     stack.up()
 
     after = stack.identities()
     assert {service for service in after if after[service] != before[service]} == _USERS
+    assert previewed == _USERS, "the preview showed others than the `up` restarted"
     assert after["evolution-api"][1] > after["rabbitmq"][1], "evolution-api was started before the new RabbitMQ"
     new = Clients(stack, old.credentials | _NEW)
     assert stack.credentials() == new.credentials, "the stack's outputs have other credentials"
@@ -46,6 +49,13 @@ def test_changed_passwords_and_keys_take_effect_at_once_keep_the_data_and_restar
     with pytest.raises((asyncpg.PostgresConnectionError, asyncpg.InterfaceError)):
         loop.run_until_complete(session.fetchval("SELECT 1"))
     loop.close()
+
+
+def _replaced(stack: Stack) -> set[str]:
+    """The services whose containers a preview would replace."""
+    output = stack.pulumi("preview --json --non-interactive").output
+    steps = json.loads(output[output.index("{") : output.rindex("}") + 1])["steps"]
+    return {each["urn"].rpartition("::")[2] for each in steps if each["op"] == "replace" and ":Container::" in each["urn"]}
 
 
 def test_evolution_is_restarted_after_a_rabbitmq_that_was_restarted_and_announces_events_again(stack: Stack) -> None:

@@ -37,7 +37,8 @@ class Engine:
         return [{"Id": "c"}] if self.there and "com.docker.compose.service=db" in filters["label"] else []
 
     def inspect_container(self, container: str) -> dict[str, Any]:
-        return {"Id": container, "Config": {"Env": self.variables}, "State": {"Status": self.state}}
+        mounts = [{"Name": "whatsapp-dev_postgres_adk_data"}]
+        return {"Id": container, "Config": {"Env": self.variables}, "State": {"Status": self.state}, "Mounts": mounts}
 
     def get_archive(self, _container: str, path: str) -> tuple[list[bytes], dict[str, Any]]:
         name = path.rpartition("/")[2]

@@ -1,6 +1,5 @@
 """Errors as RFC 9457 problems (`application/problem+json`), of every route, and how OpenAPI describes them."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from src.logs import REQUEST_ID_HEADER, request_id
 
@@ -119,8 +118,7 @@ def answer(request: Request, error: ProblemError) -> Response:
     headers = dict(error.headers or {})
     if kind.retry_after:
         headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
-    # ASCII alone: a problem may repeat what the caller sent, and that may be no valid text.
-    return Response(json.dumps(problem.model_dump(exclude_none=True)), kind.status, headers, MEDIA_TYPE)
+    return JSONResponse(problem.model_dump(exclude_none=True), kind.status, headers, MEDIA_TYPE)
 
 
 def answer_outside_the_log(request: Request, error: ProblemError) -> Response:

@@ -7,16 +7,26 @@ from pathlib import Path
 
 import pytest
 
-from src.settings import Environment, LogLevel, SettingsError, load_settings
+from src.settings import Environment, EventsVia, LogLevel, SettingsError, load_settings
 
 ROOT = Path(__file__).parent.parent.parent
 NAMES = ("ENVIRONMENT", "TZ", "LOG_LEVEL", "EVOLUTION_API_URL", "EVOLUTION_API_KEY", "DATABASE_URL")
+OTHERS = (
+    "APP_API_KEY",
+    "EVENTS_VIA",
+    "OUTBOX_CONCURRENCY",
+    "OUTBOX_GIVE_UP_HOURS",
+    "RABBITMQ_EXCHANGE",
+    "RABBITMQ_URL",
+    "WEBHOOK_SECRET",
+    "WEBHOOK_URL",
+)
 GOOD_URL = "postgresql://app:a%2Fpassword@db:5432/app"
 
 
 @pytest.fixture(autouse=True)
 def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in NAMES:
+    for name in NAMES + OTHERS:
         monkeypatch.delenv(name, raising=False)
 
 
@@ -86,6 +96,59 @@ def test_a_database_url_that_could_not_work_is_refused(url: str, secrets: Path) 
 def test_a_key_that_no_header_can_carry_is_refused(key: str, why: str, secrets: Path) -> None:
     (secrets / "evolution_api_key").write_text(key)
     with pytest.raises(SettingsError, match=why):
+        load_settings(secrets)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "rabbitmq:5672",
+        "http://app:hidden@rabbitmq",
+        "amqp://rabbitmq:5672/",
+        "amqp://app@rabbitmq",
+        "amqp://app:hidden@",
+        "amqp://app:hidden@h:port/",
+    ],
+)
+def test_a_rabbitmq_url_that_could_not_work_is_refused_and_not_shown(url: str, secrets: Path) -> None:
+    (secrets / "rabbitmq_url").write_text(url)
+    with pytest.raises(SettingsError, match=r"RABBITMQ_URL: not .*amqp://<user>:<password>@<host>") as raised:
+        load_settings(secrets)
+    assert f"the file {secrets}/rabbitmq_url or the variable RABBITMQ_URL" in str(raised.value)
+    assert "hidden" not in str(raised.value)
+
+
+def test_optional_secrets_that_are_empty_count_as_absent(secrets: Path) -> None:
+    for name in ("rabbitmq_url", "webhook_secret", "app_api_key"):
+        (secrets / name).write_text("")
+    settings = load_settings(secrets)
+    assert (settings.rabbitmq_url, settings.webhook_secret, settings.app_api_key) == (None, None, None)
+
+
+def test_events_by_webhook_need_a_secret(secrets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVENTS_VIA", "Webhook")
+    with pytest.raises(SettingsError, match="EVENTS_VIA=webhook needs WEBHOOK_SECRET"):
+        load_settings(secrets)
+    (secrets / "webhook_secret").write_text("a-secret")
+    assert load_settings(secrets).events_via is EventsVia.WEBHOOK
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OUTBOX_CONCURRENCY", "0"),
+        ("OUTBOX_CONCURRENCY", "many"),
+        ("OUTBOX_GIVE_UP_HOURS", "0"),
+        ("EVENTS_VIA", "pigeon"),
+        ("RABBITMQ_EXCHANGE", ""),
+        ("WEBHOOK_URL", "app:8000"),
+        ("APP_API_KEY", "chave-é"),
+        ("WEBHOOK_SECRET", "two\nlines"),
+    ],
+)
+def test_a_wrong_value_is_named(name: str, value: str, secrets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=f"  {name}: "):
         load_settings(secrets)
 
 

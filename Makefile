@@ -7,12 +7,12 @@ json = $(if $(JSON),--json)
 service = $(if $(SERVICE),--service $(SERVICE))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview rotate rename down destroy wipe env ps logs exec psql restart rebuild scale smoke doctor upgrade upgrade-postgres graph compose status urls open \
-        test lint test-unit test-app test-e2e bench lock
+.PHONY: help setup up preview rotate rename down destroy wipe env ps logs exec psql restart rebuild scale smoke doctor backup backups verify-backup restore upgrade upgrade-postgres graph compose status urls open \
+        test lint test-unit test-app contract test-e2e bench lock
 
 help:  ## List the targets
 	@echo "make TARGET [STACK=dev]"
-	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 up:  ## Bring the environment up, or to what .env says now; repair what is away
 	@$(ops) up $(stack)
@@ -76,6 +76,18 @@ scale:  ## Run APP=3 app containers: writes APP_REPLICAS to .env, then up
 smoke:  ## Try the application from inside its container
 	@$(ops) smoke $(stack)
 
+backup:  ## Write one archive of all data, while it serves [FILE=, DIR=, KEY=]
+	@FILE="$(FILE)" DIR="$(DIR)" KEY="$(KEY)" $(ops) backup $(stack)
+
+backups:  ## List the backups [DIR=, JSON=1]
+	@DIR="$(DIR)" $(ops) backups $(stack) $(json)
+
+verify-backup:  ## Read an archive to its end, and say what is in it: FILE=...
+	@FILE="$(FILE)" KEY="$(KEY)" $(ops) verify-backup $(stack)
+
+restore:  ## Put a backup in the place of the stack's data, after a question: FILE=...
+	@FILE="$(FILE)" KEY="$(KEY)" $(ops) restore $(stack)
+
 upgrade:  ## Tell what images `make up` would change, and which have a newer one [JSON=1]
 	@$(ops) upgrade $(stack) $(json)
 
@@ -99,6 +111,9 @@ test-unit:  ## Unit tests: no Docker, seconds
 
 test-app:  ## Tests of the application and the simulator
 	@$(ops) test-app $(ARGS)
+
+contract:  ## Tests of Evolution API's contract: on the simulator, or on URL=... KEY=...
+	@$(if $(URL),EVOLUTION_CONTRACT_URL=$(URL) EVOLUTION_CONTRACT_KEY=$(KEY)) $(ops) contract $(ARGS)
 
 test-e2e:  ## Tests on the real engine
 	@$(ops) test-e2e $(ARGS)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ops.backup.commands import BACKUPS
 from ops.console import complain, report
 from ops.errors import OperatorError, Stopped
 from ops.operations import OPERATIONS
@@ -214,11 +215,12 @@ def _checks(group: str, summary: str) -> None:
 _checks("lint", "Lint rules, format, types.")
 _checks("test-unit", "Unit tests: no Docker, seconds.")
 _checks("test-app", "Tests of the application and the simulator.")
+_checks("contract", "Tests of Evolution API's contract, on the simulator or on a real one.")
 _checks("test-e2e", "Tests on the real engine.")
 _checks("test", "Everything: lint, types, all tests.")
 
 
-for operation in OPERATIONS:
+for operation in (*OPERATIONS, *BACKUPS):
     commands.add_command(operation)
 
 

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 from docker.errors import APIError
 
 from ops import engine
-from ops.console import say
+from ops.console import ask, say
 from ops.errors import OperatorError
-from ops.rotate import ask
 from ops.session import open_session
 from ops.setup.stack_state import configuration_of
 from ops.up import up

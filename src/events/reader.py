@@ -19,7 +19,7 @@ from src.events.topology import DEAD, OwnQueue
 from src.settings import Settings
 
 SOURCE = "rabbitmq"
-PREFETCH = 200
+PREFETCH = 100
 """Deliveries that this replica holds at most; the rest is left to others, or waits in the broker."""
 _MOST_IN_BATCH = 100
 _FIRST_RETRY_SECONDS = 0.2

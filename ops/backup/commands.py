@@ -1,69 +1,78 @@
-"""The commands `backup`, `restore`, `backups` and `verify-backup`. Files and keys may come as variables of `make`: FILE, DIR, KEY."""
+"""The commands of backup and restore, for `ops.__main__` to add. Files and keys may come as variables of `make`: FILE, DIR, KEY."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import signal
 
 import click
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-# The modules that do the work are imported in the commands: other commands need not pay for them.
+# As there: a command imports what it needs when it runs.
 # ruff: noqa: PLC0415
 
+_stack = click.option("--stack", default=lambda: os.environ.get("STACK", "dev"), help="The stack: dev, prod, or one of your own.")
 _file = click.option("--file", envvar="FILE", default="", help="The archive.")
 _folder = click.option("--dir", "folder", envvar="DIR", default="", help="Folder of the backups, in place of BACKUP_DIR.")
-_key = click.option(
-    "--key", envvar="KEY", default="", help="Key of the archive, or the path of a file that holds it, in place of BACKUP_KEY."
-)
+_key = click.option("--key", envvar="KEY", default="", help="The key, or the path of a file that holds it, in place of BACKUP_KEY.")
+_json = click.option("--json", "as_json", is_flag=True, help="For scripts.")
 
 
-def register(commands: click.Group, stack: Callable[[Callable[..., None]], Callable[..., None]]) -> None:
-    """Add the commands to a group; `stack` is its option that names the stack."""
+@click.command()
+@_stack
+@_file
+@_folder
+@_key
+def backup(stack: str, file: str, folder: str, key: str) -> None:
+    """Write one archive of all data, while the stack serves."""
+    from ops.backup.create import backup
 
-    @commands.command()
-    @stack
-    @_file
-    @_folder
-    @_key
-    def backup(stack: str, file: str, folder: str, key: str) -> None:
-        """Write one archive of all data, while the stack serves."""
-        from ops.backup.create import backup
+    _end_in_peace()
+    backup(stack, file, folder, key)
 
-        backup(stack, file, folder, key)
 
-    @commands.command()
-    @stack
-    @_file
-    @_key
-    @click.option("--verify-only", is_flag=True, help="Only read the archive to its end.")
-    def restore(stack: str, file: str, key: str, *, verify_only: bool) -> None:
-        """Put a backup in the place of the stack's data, after a question (none with YES=1)."""
-        from ops.backup.restore import restore, verify_backup
+@click.command()
+@_stack
+@_file
+@_key
+@click.option("--verify-only", is_flag=True, help="Only read the archive to its end.")
+def restore(stack: str, file: str, key: str, verify_only: bool) -> None:
+    """Put a backup in the place of the stack's data, after a question (none with YES=1)."""
+    from ops.backup.restore import restore, verify_backup
 
-        if verify_only:
-            verify_backup(stack, file, key)
-        else:
-            restore(stack, file, key, agreed=os.environ.get("YES") == "1")
-
-    @commands.command(name="verify-backup")
-    @stack
-    @_file
-    @_key
-    def verify(stack: str, file: str, key: str) -> None:
-        """Read an archive to its end, and say what is in it."""
-        from ops.backup.restore import verify_backup
-
+    _end_in_peace()
+    if verify_only:
         verify_backup(stack, file, key)
+    else:
+        restore(stack, file, key, agreed=os.environ.get("YES") == "1")
 
-    @commands.command()
-    @stack
-    @_folder
-    @click.option("--json", "as_json", is_flag=True, help="For programs.")
-    def backups(stack: str, folder: str, *, as_json: bool) -> None:
-        """List the backups."""
-        from ops.backup.listing import backups
 
-        backups(stack, folder, as_json=as_json)
+@click.command(name="verify-backup")
+@_stack
+@_file
+@_key
+def verify_backup(stack: str, file: str, key: str) -> None:
+    """Read an archive to its end, and say what is in it."""
+    from ops.backup.restore import verify_backup
+
+    verify_backup(stack, file, key)
+
+
+@click.command()
+@_stack
+@_folder
+@_json
+def backups(stack: str, folder: str, as_json: bool) -> None:
+    """List the backups."""
+    from ops.backup.listing import backups
+
+    backups(stack, folder, as_json=as_json)
+
+
+def _end_in_peace() -> None:
+    """Let being asked to end, or a terminal that is closed, be the same as Ctrl-C: what was begun is undone."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+
+
+BACKUPS = (backup, restore, backups, verify_backup)
+"""All of them."""

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from ops import engine
-from ops.backup import databases, instances, objects, rabbitmq, redis, services, shelf, verify
+from ops.backup import databases, instances, marker, objects, rabbitmq, redis, services, shelf, verify
 from ops.backup.archive import HEADER, Writer
 from ops.backup.encryption import Encrypted
 from ops.backup.inside import InsideError
 from ops.backup.manifest import DUMPS, INSTANCES, MESSAGES, RDB, Broker, Content, Database, Header, Manifest
-from ops.backup.marker import exclusive
 from ops.backup.plan import options
 from ops.backup.rabbitmq import Rabbitmq
 from ops.backup.s3 import S3
@@ -53,7 +52,9 @@ def backup(stack: str, file: str = "", folder: str = "", key: str = "") -> Path:
     chosen = options(stack, folder, key)
     client = engine.connect()
     project = services.project_of(stack)
-    with exclusive(stack, "backup"):
+    if marker.is_set(client, project):
+        marker.refuse_unfinished(project, stack, {marker.volume(project)})
+    with marker.exclusive(stack, "backup"):
         header = Header(project=project, stack=stack, created=datetime.now(UTC).replace(microsecond=0))
         target = _target(header, chosen.folder, file, encrypted=chosen.key is not None)
         say(f"backup of {project} to {_shown(target)}{'' if chosen.key else ', not encrypted (no BACKUP_KEY)'}")

@@ -136,10 +136,15 @@ def count_rows(session: _Session) -> dict[str, int]:
 
 @dataclass
 class Target:
-    """A database that a dump is restored into."""
+    """A database that a dump is restored into.
+
+    Attributes:
+        swapped: whether `swap` changed the databases' places.
+    """
 
     client: DockerClient
     place: Place
+    swapped: bool = False
 
     @property
     def name(self) -> str:
@@ -187,12 +192,20 @@ class Target:
         """
         self._forget_replaced()
         self._rename((self.name, self.name + REPLACED), (self.name + STAGED, self.name))
+        self.swapped = True
 
     def swap_back(self) -> None:
-        """Undo a swap, if there was one."""
-        if self._do(f"SELECT 1 FROM pg_database WHERE datname = {_literal(self.name + REPLACED)}"):  # noqa: S608 - quoted
+        """Undo what `stage` and `swap` did."""
+        if self.swapped:
             self._rename((self.name, self.name + STAGED), (self.name + REPLACED, self.name))
+            self.swapped = False
         self.unstage()
+
+    def empty(self) -> None:
+        """Put an empty database in the place of the one in use."""
+        self.unstage()
+        self._do(f"CREATE DATABASE {_quoted(self.name + STAGED)} TEMPLATE template0 ENCODING 'UTF8'")
+        self.swap()
 
     def commit(self) -> None:
         """Remove what the swap replaced."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from stack.naming import COMPOSE_SERVICE
 from stack.vocabulary import ServiceName
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from docker import DockerClient
 
 KEEPERS = (ServiceName.DB, ServiceName.EVOLUTION_POSTGRES, ServiceName.REDIS, ServiceName.RABBITMQ, ServiceName.MINIO)
@@ -22,9 +25,10 @@ KEEPERS = (ServiceName.DB, ServiceName.EVOLUTION_POSTGRES, ServiceName.REDIS, Se
 USERS = (ServiceName.APP, ServiceName.EVOLUTION_API)
 """The services that change data."""
 
-_READY_SECONDS = 180
+_READY_SECONDS = 240
 _POLL_SECONDS = 0.3
 _LOG_LINES = 8
+_GRACE_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -92,3 +96,27 @@ def _passes(client: DockerClient, container: str, probe: list[str]) -> bool:
         return bool(client.api.exec_inspect(run)["ExitCode"] == 0)
     except APIError:
         return False  # between two starts
+
+
+def start(client: DockerClient, containers: Iterable[str]) -> None:
+    """Start containers together, and wait until each is ready.
+
+    Raises:
+        OperatorError: one does not become so.
+    """
+    started = list(containers)
+    for container in started:
+        client.api.start(container)
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        list(pool.map(lambda container: wait_until_ready(client, container), started))
+
+
+def stop(client: DockerClient, containers: Iterable[str]) -> None:
+    """Stop containers together, each within its own grace."""
+
+    def stop_one(container: str) -> None:
+        grace = client.api.inspect_container(container)["Config"].get("StopTimeout") or _GRACE_SECONDS
+        client.api.stop(container, timeout=grace)
+
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        list(pool.map(stop_one, containers))

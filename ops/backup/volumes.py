@@ -10,6 +10,10 @@ from stack.naming import COMPOSE_PROJECT, COMPOSE_SERVICE, STACK_LABEL
 if TYPE_CHECKING:
     from docker import DockerClient
 
+_HELPER = "restore"
+_PATIENCE_SECONDS = 3600
+"""For a move or a removal of everything in a volume."""
+
 # Only what every image has: a POSIX shell, mv, rm, mkdir. Each script can be killed at any point and run again.
 _EACH = """
 set -eu
@@ -52,6 +56,13 @@ rm -rf "$new"
 """
 
 
+def end_helpers(client: DockerClient, project: str) -> None:
+    """End the helpers that a killed restore left at work."""
+    labels = [f"{COMPOSE_PROJECT}={project}", f"{COMPOSE_SERVICE}={_HELPER}"]
+    for left in client.api.containers(all=True, filters={"label": labels}):
+        client.api.remove_container(left["Id"], force=True)
+
+
 def put_aside(client: DockerClient, container: str, folder: str) -> None:
     """Leave the volume of a stopped container empty, with what it held kept in a folder of its own.
 
@@ -92,14 +103,14 @@ def _run(client: DockerClient, container: str, folder: str, script: str) -> None
             command=["-c", _EACH + script, "sh", folder],
             entrypoint=["sh"],
             user=details["Config"]["User"] or "",
-            labels={**labels, COMPOSE_SERVICE: "restore"},
+            labels={**labels, COMPOSE_SERVICE: _HELPER},
             host_config=client.api.create_host_config(
                 binds=[f"{volume}:{folder}"], network_mode="none", cap_drop=["ALL"], security_opt=["no-new-privileges:true"]
             ),
         )["Id"]
         try:
             client.api.start(made)
-            code = client.api.wait(made)["StatusCode"]
+            code = client.api.wait(made, timeout=_PATIENCE_SECONDS)["StatusCode"]
             said = client.api.logs(made, tail=5).decode(errors="replace").strip()
         finally:
             client.api.remove_container(made, force=True)

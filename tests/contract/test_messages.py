@@ -8,8 +8,8 @@ from typing import Any
 
 from tests.app.simulator_support import eventually
 from tests.contract.comparison import Need, needs
+from tests.contract.sounds import wav
 from tests.contract.target import NOBODY, Paired, refused
-from tests.contract.test_not_connected import wav
 
 pytestmark = needs(Need.PHONE)
 

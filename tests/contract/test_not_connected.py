@@ -1,30 +1,14 @@
 """What an instance without a phone answers: each route in its own odd way."""
 
 import base64
-import io
-import math
-import struct
-import wave
 from typing import Any
 
 import pytest
 
+from tests.contract.sounds import wav
 from tests.contract.target import Api, broken, failure, refused
 
 NUMBER = "5511999990001"
-
-
-def wav(seconds: float) -> bytes:
-    """A tone, as a WAV file."""
-    rate = 8000
-    samples = (int(8000 * math.sin(2 * math.pi * 440 * each / rate)) for each in range(int(rate * seconds)))
-    file = io.BytesIO()
-    with wave.open(file, "wb") as writer:
-        writer.setnchannels(1)
-        writer.setsampwidth(2)
-        writer.setframerate(rate)
-        writer.writeframes(b"".join(struct.pack("<h", sample) for sample in samples))
-    return file.getvalue()
 
 
 def undefined(name: str) -> str:

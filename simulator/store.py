@@ -10,8 +10,11 @@ import asyncpg
 
 Row = dict[str, Any]
 
-_COUNTED = {"Message": 0, "Contact": 0, "Chat": 0}
-"""Nothing of these is stored yet."""
+_COUNTED = """
+    select id, (select count(*) from message where instance_id = instance.id and saved and not held) as messages,
+        (select count(*) from contact where instance_id = instance.id and saved) as contacts
+    from instance where id = any($1)
+"""
 
 TARGET_COLUMNS = ("id", "enabled", "events", "created_at", "updated_at", "instance_id")
 """What is shown of a target, except of a webhook."""
@@ -123,6 +126,8 @@ class Store:
         }
         proxies = {row["instance_id"]: row for row in await self.fetch("select * from proxy where instance_id = any($1)", ids)}
 
+        counted = {row["id"]: row for row in await self.fetch(_COUNTED, ids)}
+
         def target(instance_id: str, kind: str) -> Row | None:
             row = targets.get((instance_id, kind))
             return shown(row, TARGET_COLUMNS) if row else None
@@ -136,9 +141,11 @@ class Store:
                 "Sqs": target(row["id"], "sqs"),
                 "Websocket": target(row["id"], "websocket"),
                 "Setting": shown(settings[row["id"]]) if row["id"] in settings else None,
-                "_count": _COUNTED,
+                # A chat's row comes with the history of a real phone, and there is none.
+                "_count": {"Message": counted[row["id"]]["messages"], "Contact": counted[row["id"]]["contacts"], "Chat": 0},
             }
             for row in rows
+            if row["id"] in counted
         ]
 
     async def insert_instance(self, row: Row) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import heapq
 import itertools
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +20,7 @@ DELIVERED_AFTER_S = 0.05
 READ_AFTER_S = 0.1
 _BATCH_EVERY_S = 0.02
 _AGAIN_AFTER_S = 1.0
-_BATCH = 500
+_MOST_AT_ONCE = 2000
 
 
 @dataclass(order=True)
@@ -90,25 +91,32 @@ class Receipts:
         try:
             while self._waiting:
                 await asyncio.sleep(_BATCH_EVERY_S)
-                batch = self._due()
-                try:
-                    await self._apply(batch)
-                except StoreError as error:
-                    self._journal.error(str(error))
-                    for mark in batch:
-                        heapq.heappush(self._waiting, mark)
-                    await asyncio.sleep(_AGAIN_AFTER_S)
+                due = self._due()
+                while due:
+                    try:
+                        await self._apply(due[0])
+                        due.pop(0)
+                    except StoreError as error:
+                        self._journal.error(str(error))
+                        await asyncio.sleep(_AGAIN_AFTER_S)
         finally:
             self._working = False
 
-    def _due(self) -> list[_Mark]:
-        """Take what is due, at most one mark of each message: the next one comes with the next batch."""
+    def _due(self) -> list[list[_Mark]]:
+        """Take what is due: the first mark of each message together, then the second ones, and so on."""
         now = asyncio.get_running_loop().time()
-        batch: dict[str, _Mark] = {}
-        while self._waiting and self._waiting[0].due <= now and self._waiting[0].message.id not in batch and len(batch) < _BATCH:
+        batches: list[list[_Mark]] = []
+        taken: Counter[str] = Counter()
+        for _ in range(_MOST_AT_ONCE):
+            if not self._waiting or self._waiting[0].due > now:
+                break
             mark = heapq.heappop(self._waiting)
-            batch[mark.message.id] = mark
-        return list(batch.values())
+            earlier = taken[mark.message.id]
+            taken[mark.message.id] += 1
+            if earlier == len(batches):
+                batches.append([])
+            batches[earlier].append(mark)
+        return batches
 
     async def _apply(self, batch: list[_Mark]) -> None:
         told = [mark for mark in batch if mark.instance.state == "open"]

@@ -116,6 +116,14 @@ def test_who_wrote_is_a_contact_and_a_chat_and_who_was_only_written_to_is_none(p
             assert len(phone.post(f"chat/{route}", where={"remoteJid": number}).json()) == there, (route, number)
 
 
+def test_the_list_of_instances_counts_what_is_stored(phone: Phone) -> None:
+    phone.send()
+    phone.receive(text="hello")
+    phone.simulator("POST", "offline")
+    phone.receive(text="later")
+    assert phone.process.row(phone.name)["_count"] == {"Message": 2, "Contact": 1, "Chat": 0}
+
+
 def test_numbers_are_looked_up_with_the_names_that_are_known(phone: Phone) -> None:
     phone.receive(text="hello")
     answer = phone.post("chat/whatsappNumbers", numbers=[CONTACT, "9991234567", "5531999990001", "status@broadcast"])

@@ -180,6 +180,16 @@ def test_phones_may_be_told_to_read_by_themselves_or_to_let_nothing_arrive(phone
         behave(autoRead=False, autoDeliver=True)
 
 
+def test_marks_that_fell_behind_are_told_all_and_in_their_order(phone: Phone, broker: Broker) -> None:
+    heard = hear(broker, phone)
+    phone.simulator("PUT", f"contacts/{CONTACT}", {"online": False})
+    key_id = phone.send()["key"]["id"]
+    for status in ("DELIVERY_ACK", "READ", "PLAYED"):
+        phone.simulator("POST", f"messages/{key_id}/status", {"status": status})
+    heard.wait_for("messages.update", lambda data: data["status"] == "PLAYED")
+    assert [data["status"] for data in heard.of("messages.update")] == ["SERVER_ACK", "DELIVERY_ACK", "READ", "PLAYED"]
+
+
 def test_a_mark_that_is_asked_for_may_go_back_and_one_that_comes_by_itself_does_not(phone: Phone) -> None:
     phone.simulator("PUT", f"contacts/{CONTACT}", {"online": False})
     key_id = phone.send()["key"]["id"]

@@ -17,6 +17,11 @@ class Background:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
+    async def finished(self) -> None:
+        """Wait until nothing runs."""
+        while self._running:
+            await asyncio.wait(self._running)
+
     def stop(self) -> None:
         """End whatever runs."""
         for task in self._running:

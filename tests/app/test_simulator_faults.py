@@ -95,15 +95,15 @@ def test_faults_end_with_the_process(run: Run, alone: Alone) -> None:
 
 
 def test_latency_is_added_to_evolutions_own_routes_and_to_no_others(process: Process) -> None:
-    fail(process, latencyMs=400)
+    fail(process, latencyMs=1500)
 
     def seconds(path: str) -> float:
         begun = time.monotonic()
         process.api.get(path).raise_for_status()
         return time.monotonic() - begun
 
-    assert seconds("/instance/fetchInstances") >= 0.4
-    assert max(seconds("/"), seconds("/simulator/status"), seconds("/manager/")) < 0.35
+    assert seconds("/instance/fetchInstances") >= 1.5
+    assert max(seconds("/"), seconds("/simulator/status"), seconds("/manager/")) < 1.5
 
 
 def test_errors_come_at_the_rate_that_was_asked_for(process: Process) -> None:
@@ -166,7 +166,7 @@ def test_events_come_out_of_order_on_demand_and_none_is_lost(told: tuple[Process
     name = process.create()["instance"]["instanceName"]
     fail(process, reorderEvents=0.5)
     process.api.post(f"/simulator/instances/{name}/storm", json={"perSecond": 200, "seconds": 1}).raise_for_status()
-    eventually(lambda: len(receiver.named("connection.update", name)) == 200, "all events")
+    eventually(lambda: len(receiver.named("connection.update", name)) == 200, "all events", 15)
     times = [hook.body["date_time"] for hook in receiver.named("connection.update", name)]
     assert times != sorted(times)
     fail(process)
@@ -179,8 +179,8 @@ def test_a_storm_emits_as_many_events_as_it_says_at_its_rate_and_outlives_its_in
     answer = process.api.post(f"/simulator/instances/{name}/storm", json={"perSecond": 90, "seconds": 2})
     assert (answer.status_code, answer.json()) == (202, {"instance": name, "events": 180})
     process.api.delete(f"/instance/delete/{name}").raise_for_status()
-    eventually(lambda: len(receiver.named("connection.update", name)) == 180, "all events")
-    assert 1.8 < time.monotonic() - begun < 5
+    eventually(lambda: len(receiver.named("connection.update", name)) == 180, "all events", 15)
+    assert 1.8 < time.monotonic() - begun < 10
     time.sleep(0.3)
     assert len(receiver.named("connection.update", name)) == 180
     assert receiver.named("connection.update", name)[0].body["data"] == {"instance": name, "state": "connecting", "statusReason": 200}

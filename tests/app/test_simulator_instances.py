@@ -67,7 +67,7 @@ def test_a_closed_instance_shows_a_code_after_two_seconds_and_tells_of_it(told: 
     name = created(process)
     begun = time.monotonic()
     code = get(process, f"/instance/connect/{name}")
-    assert 2 <= time.monotonic() - begun < 3
+    assert 2 <= time.monotonic() - begun < 5
     assert list(code) == ["pairingCode", "code", "base64", "count"]
     assert (code["pairingCode"], code["count"]) == (None, 1)
     reference, *keys = code["code"].split(",")
@@ -85,7 +85,7 @@ def test_a_closed_instance_shows_a_code_after_two_seconds_and_tells_of_it(told: 
     assert process.row(name)["connectionStatus"] == "connecting"
     begun = time.monotonic()
     assert get(process, f"/instance/connect/{name}") == code, "while it waits for a phone, the same code comes at once"
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 2
 
 
 def test_a_number_asks_for_a_code_to_type_besides_the_one_to_scan(told: Told) -> None:
@@ -100,7 +100,7 @@ def test_create_with_a_wish_for_a_code_waits_five_seconds_and_has_it_in_the_answ
     process, _ = told
     begun = time.monotonic()
     answer = process.create(qrcode=True)
-    assert 5 <= time.monotonic() - begun < 6
+    assert 5 <= time.monotonic() - begun < 10
     assert answer["instance"]["status"] == "connecting"
     assert answer["qrcode"] == get(process, f"/instance/connect/{answer['instance']['instanceName']}")
 

@@ -48,7 +48,7 @@ async def find_accepted(engine: AsyncEngine, evolution: EvolutionClient, claim: 
         owned = await _owned(engine, claim.instance, [each.evolution_id for each in like]) if like else set()
         free = [each for each in like if each.evolution_id not in owned]
         if free:
-            return min(free, key=lambda each: each.at or since)
+            return min(reversed(free), key=lambda each: each.at or since)  # they come newest first, and their times are whole seconds
     return None
 
 

@@ -82,9 +82,14 @@ class Delivery(RuleBasedStateMachine):
 
         self.run(step(self._request(data)))
 
-    @rule(sender=st.sampled_from([0, 1]))
-    def a_sender_dies(self, sender: int) -> None:
-        self.run(self.world.crash(sender))
+    @rule(sender=st.sampled_from([0, 1]), for_long=st.booleans(), orphans_arrive=st.booleans())
+    def a_sender_dies(self, sender: int, for_long: bool, orphans_arrive: bool) -> None:
+        async def step() -> None:
+            await self.world.crash(sender)
+            if for_long:
+                await self.world.pass_time(orphans_arrive)
+
+        self.run(step())
 
     @precondition(lambda self: self.world.evolution.events)
     @rule(data=st.data(), commits=st.booleans())
@@ -107,7 +112,8 @@ class Delivery(RuleBasedStateMachine):
 
     def _events(self, data: st.DataObject) -> list[bytes]:
         """Some of all events that ever were: duplicates, in any order."""
-        return data.draw(st.lists(st.sampled_from(self.world.evolution.events), min_size=1, max_size=6))
+        events = self.world.evolution.events
+        return data.draw(st.permutations(events) | st.lists(st.sampled_from(events), min_size=1, max_size=6))
 
     def teardown(self) -> None:
         if hasattr(self, "world"):

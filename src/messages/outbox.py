@@ -37,7 +37,7 @@ class Tuning:
     poll: float = 1.0
     between_claims: float = 0.02
     give_up_every: float = 60.0
-    memory_bytes: int = 64 * 1024 * 1024
+    memory_bytes: int = 32 * 1024 * 1024
 
 
 class Outbox:

@@ -181,5 +181,7 @@ def _tell(plan: Plan) -> None:
     for line in columns([(f"  {secret.upper()}", f"asked for by {ACCEPTED_BY[secret]}") for secret in plan.urns]):
         say(line)
     say(f"Restarted, for they use them: {', '.join(plan.replaced)}. All data stays.")
+    if ServiceName.PGADMIN in plan.replaced:
+        say("pgadmin keeps its own settings in its container: servers that were added to it by hand are forgotten.", "yellow")
     if plan.others:
         say(f"What else waits for the next up comes with it: {', '.join(plan.others)}.", "yellow")

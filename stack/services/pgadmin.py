@@ -32,7 +32,7 @@ def spec(context: Context, password: pulumi.Output[str]) -> ServiceSpec:
         },
         files=(File(_PASSWORD_FILE, password),),
         ports=(Port(PGADMIN_PORT, settings.pgadmin_port),) if settings.publishes_everything else (),
-        # Not `/login`: it leaves a session file behind at every probe.
-        probe=Probe(("CMD-SHELL", f"wget -q -O /dev/null http://127.0.0.1:{PGADMIN_PORT}/misc/ping"), limit=120),
+        # The first start makes its own database: 10 to 60 s. Not `/login`: it leaves a session file behind at every probe.
+        probe=Probe(("CMD-SHELL", f"wget -q -O /dev/null http://127.0.0.1:{PGADMIN_PORT}/misc/ping"), limit=240),
         limits=Limits(settings.pgadmin_memory_mb, settings.pgadmin_cpus),
     )

@@ -32,7 +32,7 @@ BAILEYS = "WHATSAPP-BAILEYS"
 T = TypeVar("T")
 
 
-def eventually(look: Callable[[], T], why: str, limit_s: float = 10) -> T:
+def eventually(look: Callable[[], T], why: str, limit_s: float = 20) -> T:
     """Look again until there is something to see, and give it."""
     deadline = time.monotonic() + limit_s
     while not (seen := look()):

@@ -23,7 +23,7 @@ move() {  # move FOLDER: everything but our own folders into FOLDER
   mkdir -p "$1"
   for each in * .[!.]* ..?*; do
     case $each in "$old" | "$old.part" | "$new") continue ;; esac
-    if [ -e "$each" ] || [ -L "$each" ]; then mv "$each" "$1/"; fi
+    if [ -e "$each" ] || [ -L "$each" ]; then mv "./$each" "$1/"; fi
   done
 }
 """
@@ -43,7 +43,7 @@ fi
 if [ -d "$old.part" ]; then
   cd "$old.part"
   for each in * .[!.]* ..?*; do
-    if [ -e "$each" ] || [ -L "$each" ]; then mv "$each" ..; fi
+    if [ -e "$each" ] || [ -L "$each" ]; then mv "./$each" ..; fi
   done
   cd ..
   rmdir "$old.part"

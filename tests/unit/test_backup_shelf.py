@@ -1,0 +1,184 @@
+"""The folder of backups: what is listed, what may go, and that nothing half-written looks like a backup."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ops.backup import shelf
+from ops.backup.listing import backups
+from ops.backup.manifest import Header
+from ops.backup.plan import Options, read_key
+from ops.backup.shelf import PARTIAL, Entry, Shelf, new_file, too_many
+from ops.errors import OperatorError
+from tests.unit.backup_samples import WHEN, archive, encrypted
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+def entry(age: float, *, verified: bool = True, ours: bool = True) -> Entry:
+    created = (NOW - timedelta(days=age)).isoformat()
+    return Entry(f"b-{age}.tar", created, "dev", "whatsapp-dev", 1, 1, encrypted=False, verified=created if verified else "", ours=ours)
+
+
+def put(folder: Path, name: str, days: int = 0, content: bytes = b"x") -> Path:
+    """A backup in the folder, as `backup` leaves it there."""
+    with new_file(folder / name) as file:
+        file.write(content)
+    header = Header(project="whatsapp-dev", stack="dev", created=WHEN - timedelta(days=days))
+    Shelf(folder).add(folder / name, header, encrypted=False)
+    return folder / name
+
+
+@pytest.mark.parametrize(
+    ("ages", "keep", "days", "left"),
+    [
+        ([0, 1, 2, 3], 2, 0, [0, 1]),
+        ([0, 1, 2, 3], 0, 0, [0, 1, 2, 3]),
+        ([0, 1, 2, 3], 0, 2, [0, 1, 2]),
+        ([0, 1, 2, 3], 3, 1, [0, 1]),
+        ([5, 6, 7], 0, 2, [5]),  # all too old: the newest stays
+        ([5], 7, 1, [5]),
+    ],
+)
+def test_backups_go_when_they_are_too_many_or_too_old(ages: list[int], keep: int, days: int, left: list[int]) -> None:
+    entries = [entry(age) for age in ages]
+    gone = too_many(entries, keep, days, NOW)
+    assert [each for each in entries if each not in gone] == [entry(age) for age in left]
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 100), st.booleans(), st.booleans()), max_size=12, unique_by=lambda each: each[0]),
+    st.integers(0, 5),
+    st.integers(0, 50),
+)
+def test_whatever_the_limits_the_newest_whole_backup_stays_and_nothing_of_others_goes(
+    kinds: list[tuple[float, bool, bool]], keep: int, days: int
+) -> None:
+    entries = [entry(age, verified=verified, ours=ours) for age, verified, ours in kinds]
+    gone = too_many(entries, keep, days, NOW)
+    assert all(each.ours for each in gone)
+    whole = [each for each in entries if each.ours and each.verified]
+    if whole:
+        assert max(whole, key=lambda each: each.created) not in gone
+
+
+def test_only_what_this_program_wrote_there_is_removed(tmp_path: Path) -> None:
+    written = [put(tmp_path, f"whatsapp-dev-{number}.tar", days=9 - number) for number in range(4)]
+    copied = tmp_path / "precious copy.tar"
+    copied.write_bytes(archive())
+    alike = tmp_path / "whatsapp-dev-20200101T000000Z.tar"
+    alike.write_bytes(b"somebody's own file")
+    notes = tmp_path / "notes.txt"
+    notes.write_text("keep")
+    written[0].write_bytes(b"replaced by hand")
+
+    removed = Shelf(tmp_path).prune("whatsapp-dev", "dev", keep=2, days=0)
+    assert removed == ["whatsapp-dev-1.tar"], "three are as they were written, and two are kept"
+    assert {copied, alike, notes, written[0], written[2], written[3]} <= set(tmp_path.iterdir())
+
+
+def test_backups_of_another_stack_are_left_alone(tmp_path: Path) -> None:
+    put(tmp_path, "whatsapp-dev-1.tar", days=1)
+    put(tmp_path, "whatsapp-dev-2.tar")
+    assert Shelf(tmp_path).prune("whatsapp-other", "other", keep=1, days=0) == []
+    assert Shelf(tmp_path).prune("whatsapp-dev", "other", keep=1, days=0) == []
+
+
+def test_without_its_list_nothing_is_taken_for_this_programs_own(tmp_path: Path) -> None:
+    put(tmp_path, "whatsapp-dev-1.tar", days=1)
+    put(tmp_path, "whatsapp-dev-2.tar")
+    (tmp_path / shelf.LIST).write_text("{broken")
+    assert Shelf(tmp_path).prune("whatsapp-dev", "dev", keep=1, days=0) == []
+
+
+def test_the_list_says_of_every_file_what_can_be_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(tmp_path, "ours.tar", content=archive())
+    (tmp_path / "moved-here.tar").write_bytes(archive())
+    (tmp_path / "sealed.tar.age").write_bytes(encrypted(archive()))
+    (tmp_path / "damaged.tar").write_bytes(b"nothing")
+    (tmp_path / "notes.txt").write_text("no backup at all")
+    (tmp_path / f"{PARTIAL}abc.tar").write_bytes(archive())
+    monkeypatch.setattr("ops.backup.listing.options", lambda *_: Options(tmp_path, None, 7, 0))
+
+    backups("dev", as_json=True)
+    listed = {each["name"]: each for each in json.loads(capsys.readouterr().out)}
+    assert set(listed) == {"ours.tar", "moved-here.tar", "sealed.tar.age", "damaged.tar"}
+    assert listed["ours.tar"]["ours"] is True
+    assert listed["ours.tar"]["verified"]
+    assert listed["moved-here.tar"]["stack"] == "dev"
+    assert listed["moved-here.tar"]["verified"] == ""
+    assert listed["sealed.tar.age"]["encrypted"] is True
+
+    backups("dev")
+    table = capsys.readouterr().out
+    assert "not a backup" in table
+    assert "encrypted elsewhere" in table
+
+
+def test_a_backup_takes_its_name_only_when_it_is_whole_and_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
+    target = tmp_path / "backups" / "one.tar"
+    with new_file(target) as file:
+        file.write(b"half")
+        file.flush()
+        assert not target.exists()
+        assert Shelf(target.parent).entries() == [], "what is half written is listed as a backup"
+    assert target.read_bytes() == b"half"
+    assert target.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_backup_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), new_file(tmp_path / "one.tar"):
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_said_to_be_one(tmp_path: Path) -> None:
+    with pytest.raises(OperatorError, match="can't be written") as caught, new_file(tmp_path / "one.tar"):
+        raise OSError(28, "No space left on device")
+    assert "No space left" in caught.value.cause
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next_one_and_what_a_living_run_writes_is_not(tmp_path: Path) -> None:
+    script = (
+        "import sys, time; from pathlib import Path; from ops.backup.shelf import new_file\n"
+        "with new_file(Path(sys.argv[1])) as file:\n    file.write(b'x'); file.flush(); print('begun', flush=True); time.sleep(60)"
+    )
+
+    def begin(name: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen([sys.executable, "-c", script, tmp_path / name], stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        return process
+
+    with begin("killed.tar") as killed, begin("alive.tar") as alive:
+        os.kill(killed.pid, signal.SIGKILL)
+        killed.wait()
+        assert len(list(tmp_path.glob(f"{PARTIAL}*"))) == 2
+        with new_file(tmp_path / "next.tar") as file:
+            file.write(b"y")
+        assert len(list(tmp_path.glob(f"{PARTIAL}*"))) == 1
+        alive.kill()
+    assert Shelf(tmp_path).entries()[0].name == "next.tar"
+
+
+def test_a_key_is_itself_or_what_a_file_holds_and_a_path_without_a_file_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("secret words\n")
+    assert read_key("secret words") == "secret words"
+    assert read_key(str(file)) == "secret words"
+    with pytest.raises(OperatorError, match="No key can be read from"):
+        read_key(str(tmp_path / "mistyped"))  # or its name would be the key, and nobody would know
+    file.write_text("\n")
+    with pytest.raises(OperatorError, match="No key can be read from"):
+        read_key(str(file))

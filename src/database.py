@@ -10,8 +10,15 @@ from src.settings import Settings
 
 CONNECT_TIMEOUT_SECONDS = 2.0
 
-DatabaseError = (SQLAlchemyError, postgres.PostgresError, postgres.InterfaceError, OSError, TimeoutError)
+DatabaseError = (SQLAlchemyError, postgres.PostgresError, postgres.InterfaceError, postgres.InternalClientError, OSError, TimeoutError)
 """All that using a connection may raise: SQLAlchemy wraps the driver's errors only once a connection stands."""
+_GOING_OR_COMING = (
+    postgres.PostgresConnectionError,
+    postgres.OperatorInterventionError,  # among them: the server shuts down, or takes no connections yet
+    postgres.TooManyConnectionsError,
+    postgres.InterfaceError,
+    postgres.InternalClientError,  # the driver's, when the server goes away in the midst of an answer
+)
 
 
 def create_engine(settings: Settings) -> AsyncEngine:
@@ -56,6 +63,12 @@ def explain(error: BaseException, settings: Settings) -> Fault:
             f"The database can't be reached at {where}: {cause.strerror or cause}.",
             "start the service db, and look at its log.",
         )
+    if isinstance(cause, _GOING_OR_COMING):
+        return Fault(
+            State.UNREACHABLE,
+            f"The database at {where} is starting or stopping, or has broken off the connection: {_first_line(cause)}",
+            "try again; when it stays so, look at the log of the service db.",
+        )
     return Fault(
         State.UNEXPECTED_ANSWER,
         f"The database at {where} answered with an error: {_first_line(cause)}",
@@ -77,7 +90,7 @@ def _driver_error(error: BaseException) -> BaseException:
     """Return the first error of the driver or the network among the causes; SQLAlchemy's adapters stand before it."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, (postgres.PostgresError, postgres.InterfaceError, OSError)):  # TimeoutError is an OSError
+        if isinstance(cause, (postgres.PostgresError, postgres.InterfaceError, postgres.InternalClientError, OSError)):
             return cause
         cause = cause.__cause__
     return error

@@ -1,5 +1,6 @@
 """What the program asks of the Docker engine beside the provider: states, probes, logs, ports. It makes nothing."""
 
+import contextlib
 import select
 import socket
 import struct
@@ -40,6 +41,7 @@ class ContainerState:
         started: when it was last started.
         out_of_memory: whether its last end was the kernel's, for lack of memory.
         error: why the engine could not start it.
+        failing: how often in a row its health check has failed; the engine calls it unhealthy only after several.
     """
 
     name: str
@@ -51,6 +53,7 @@ class ContainerState:
     started: datetime | None = None
     out_of_memory: bool = False
     error: str = ""
+    failing: int = 0
 
     @property
     def in_words(self) -> str:
@@ -153,8 +156,18 @@ class Engine:
             raise EngineError(str(error.explanation or error)) from error
 
     def restart(self, container_id: str, grace_seconds: int) -> None:
-        """Restart a container, giving it some seconds to end in peace."""
-        self._client.containers.get(container_id).restart(timeout=grace_seconds)
+        """Restart a container, giving it some seconds to end in peace.
+
+        Raises:
+            EngineError: the engine can't, or the container is gone.
+        """
+        try:
+            container = self._client.containers.get(container_id)
+            with contextlib.suppress(APIError):
+                container.kill(signal="SIGCONT")  # one that somebody halted would not hear that it is to end
+            container.restart(timeout=grace_seconds)
+        except (APIError, requests.RequestException) as error:
+            raise EngineError(str(getattr(error, "explanation", None) or error)) from error
 
     def taken_ports(self, project: str, address: str, ports: Mapping[int, str]) -> list[str]:
         """Which host ports something else holds: a sentence each.
@@ -215,6 +228,7 @@ def _state(attributes: Mapping[str, Any]) -> ContainerState:
         started=_moment(state["StartedAt"]),
         out_of_memory=state["OOMKilled"],
         error=state["Error"],
+        failing=(state.get("Health") or {}).get("FailingStreak", 0),
     )
 
 

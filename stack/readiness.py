@@ -2,7 +2,8 @@
 
 It runs the probe itself, through the engine, so a start takes as long as the service needs and not as long as the engine's calm
 interval of health checks; and it runs at every `up`, so a stack that isn't healthy never reports success. It mends what a start can mend:
-a container that was stopped, paused or is caught in a crash loop is started once more; one whose dependency started after it is restarted.
+a container that was stopped, paused or is caught in a crash loop is started once more; one whose dependency started after it is restarted,
+and so is one that ran before, and doesn't answer any more.
 """
 
 import asyncio
@@ -22,6 +23,13 @@ _CANNOT_RUN = {126, 127}
 """Exit codes of a program that the image does not have: such a precondition tells nothing."""
 _UNHEALTHY_FAILURES = 3
 """Probes that must fail, of a container that the engine calls unhealthy, before the gate believes it."""
+_PATIENCE = 5
+"""Seconds for which a container that fails its health checks may go on to do so, before it is restarted: what it needs may be just back."""
+_LAST_WORDS = {
+    "No space left on device": "the volume, or the engine's disk, is full: make room (`docker system df` shows what takes it)",
+    "Cannot allocate memory": "it needs more memory: raise its ..._MEMORY_MB setting",
+}
+"""What log lines say of the cause, and what removes it."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +64,7 @@ class Gate:
         before = await self._state(container_id)
         if await self._mend(container_id, before, restarts_with):
             before = await self._state(container_id)
-        elif before.health == "healthy":
+        elif before.health == "healthy" and not before.failing:
             return False  # the engine knows already: a no-op `up` costs one look
         failures = 0
         while True:
@@ -65,15 +73,27 @@ class Gate:
                 return True
             failures += 1
             now = await self._state(container_id)
-            cause = hopeless(before, now, failures)
-            if cause is None and last.exit_code == self.probe.refused_exit_code:
-                cause = "is running, but its credentials are refused, and waiting won't change that"
             waited = time.monotonic() - begin
+            if last.exit_code == self.probe.refused_exit_code:
+                cause: str | None = "is running, but its credentials are refused, and waiting won't change that"
+            elif self._fails_since_before(before, now):
+                if waited > _PATIENCE:
+                    await self._restart(container_id, f"it was running, but unhealthy ({_in_short(last)})")
+                    before, failures, begin = await self._state(container_id), 0, time.monotonic()
+                    continue
+                cause = None
+            else:
+                cause = hopeless(before, now, failures)
             if cause is None and waited > self.probe.limit:
                 cause = f"is {now.in_words}, and was not ready within its limit of {self.probe.limit} s"
             if cause is not None:
                 raise pulumi.RunError(await self._report(container_id, cause, last))
             await asyncio.sleep(_POLL_SECONDS)
+
+    def _fails_since_before(self, before: ContainerState, now: ContainerState) -> bool:
+        """Whether it is one that this `up` neither made nor started, and whose health checks fail: it may hang."""
+        ran_before = before.started is not None and before.started < self.engine.connected
+        return ran_before and now.status == "running" and now.restarts == before.restarts and now.failing > 0
 
     async def _state(self, container_id: str) -> ContainerState:
         return await asyncio.to_thread(self.engine.state, container_id)
@@ -91,10 +111,16 @@ class Gate:
         for dependency, dependency_id in restarts_with.items():
             other = await self._state(dependency_id)
             if other.started and state.started and other.started > state.started:
-                pulumi.log.info(f"{self.service} is restarted: {dependency} started after it, and it would not reconnect")
-                await asyncio.to_thread(self.engine.restart, container_id, self.grace_seconds)
+                await self._restart(container_id, f"{dependency} started after it, and it would not reconnect")
                 return True
         return False
+
+    async def _restart(self, container_id: str, why: str) -> None:
+        pulumi.log.info(f"{self.service} is restarted: {why}")
+        try:
+            await asyncio.to_thread(self.engine.restart, container_id, self.grace_seconds)
+        except EngineError as error:
+            raise pulumi.RunError(await self._report(container_id, f"can't be restarted: {error}", None)) from error
 
     async def _try(self, container_id: str, state: ContainerState) -> ProbeResult:
         if self.probe.precondition:
@@ -151,14 +177,21 @@ def report(
     others = [other for other in states if other.name != state.name]
     if others:
         lines += ["The other services:", *(f"    {other.service}: {other.in_words}" for other in others)]
-    lines.append(_mend(service, state))
+    lines.append(_mend(service, state, logs))
     return "\n".join(lines)
 
 
-def _mend(service: ServiceName, state: ContainerState) -> str:
+def _in_short(probe: ProbeResult) -> str:
+    return probe.output.splitlines()[-1][:200] if probe.output else f"its probe ends with {probe.exit_code}"
+
+
+def _mend(service: ServiceName, state: ContainerState, logs: Sequence[str]) -> str:
     if state.out_of_memory:
         prefix = "POSTGRES" if service is ServiceName.DB else service.removesuffix("-api").replace("-", "_").upper()
         return f"To mend it: raise {prefix}_MEMORY_MB in the settings, then run `make up` again."
+    for words, known in _LAST_WORDS.items():
+        if any(words in line for line in logs):
+            return f"To mend it: {known}; then run `make up` again. Nothing else needs cleaning up."
     return (
         f"To mend it: `make logs SERVICE={service}` shows more; remove the cause, then run `make up` again. Nothing else needs cleaning up."
     )

@@ -27,6 +27,7 @@ class FakeEngine:
     others: dict[str, ContainerState] = field(default_factory=dict)
     done: list[str] = field(default_factory=list)
     fails_to_start: bool = False
+    restart_helps: bool = False
     connected: datetime = START - timedelta(minutes=1)
 
     def state(self, container_id: str) -> ContainerState:
@@ -51,11 +52,15 @@ class FakeEngine:
 
     def restart(self, _container_id: str, grace_seconds: int) -> None:
         self.done.append(f"restart {grace_seconds}")
+        self.seen = [replace(each, started=self.connected + timedelta(seconds=1)) for each in self.seen]
+        if self.restart_helps:
+            self.results = [0]
 
 
 @pytest.fixture(autouse=True)
 def _without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readiness, "_POLL_SECONDS", 0.001)
+    monkeypatch.setattr(readiness, "_PATIENCE", 0.01)
 
 
 def wait(engine: FakeEngine, restarts_with: dict[ServiceName, str] | None = None, **probe: object) -> list[str]:
@@ -139,11 +144,48 @@ def test_lack_of_memory_names_the_setting_to_raise() -> None:
         wait(engine)
 
 
-def test_a_container_that_has_long_been_unhealthy_is_believed_after_three_probes() -> None:
+def test_a_container_that_became_unhealthy_is_believed_after_three_probes() -> None:
     engine = FakeEngine([replace(RUNNING, health="unhealthy")], results=[1])
     with pytest.raises(pulumi.RunError, match="is running, but unhealthy"):
         wait(engine, limit=60)
     assert len(engine.done) == 3
+
+
+def hanging(results: list[int], *, restart_helps: bool) -> FakeEngine:
+    """One that ran before the `up`, and no longer passes its health checks."""
+    state = replace(RUNNING, health="unhealthy", failing=3)
+    return FakeEngine([state], results, connected=START + timedelta(minutes=1), restart_helps=restart_helps)
+
+
+def test_one_that_ran_before_and_hangs_is_restarted_once_and_then_ready() -> None:
+    done = wait(hanging([1], restart_helps=True), limit=60)
+    assert done[-2:] == ["restart 7", "probe ready"]
+    assert done.count("restart 7") == 1
+
+
+def test_one_that_hangs_although_it_was_restarted_makes_the_up_fail() -> None:
+    engine = hanging([1], restart_helps=False)
+    with pytest.raises(pulumi.RunError, match="is running, but unhealthy"):
+        wait(engine, limit=60)
+    assert engine.done.count("restart 7") == 1
+
+
+def test_one_that_ran_before_and_recovers_by_itself_is_not_restarted() -> None:
+    assert wait(hanging([1, 0], restart_helps=False), limit=60) == ["probe ready"] * 2
+
+
+def test_a_healthy_container_whose_last_health_check_failed_is_not_taken_at_the_engines_word() -> None:
+    assert wait(FakeEngine([replace(RUNNING, health="healthy", failing=1)])) == ["probe ready"]
+
+
+def test_a_full_disk_is_named_with_what_to_do_about_it() -> None:
+    class Full(FakeEngine):
+        def logs(self, _container_id: str, lines: int) -> list[str]:  # noqa: ARG002
+            return ["PANIC: could not write: No space left on device"]
+
+    engine = Full([RUNNING, replace(RUNNING, status="restarting", exit_code=1)], results=[1])
+    with pytest.raises(pulumi.RunError, match="is full: make room"):
+        wait(engine)
 
 
 def test_a_refused_credential_is_not_waited_for() -> None:

@@ -21,6 +21,8 @@ REPLICAS = "APP_REPLICAS"
 
 _REQUIREMENTS = ("tests", ".", "src", "simulator", "images/audio-converter")
 """Folders with a requirements.in. The first holds everything, and pins the others."""
+_APART = ("images/pgadmin",)
+"""Folders of programs of others, which name versions of their own."""
 
 
 def scale(stack: str, replicas: int) -> None:
@@ -77,9 +79,9 @@ def lock() -> None:
         OperatorError: uv can't resolve them.
     """
     uv = shutil.which("uv") or _own_uv()
-    for folder in _REQUIREMENTS:
-        constraint = [] if folder == "tests" else ["--constraint", "tests/requirements.txt"]
-        _pin(uv, FOLDER / folder, [*constraint])
+    for folder in (*_REQUIREMENTS, *_APART):
+        alone = folder == "tests" or folder in _APART
+        _pin(uv, FOLDER / folder, [] if alone else ["--constraint", "tests/requirements.txt"])
 
 
 def _pin(uv: str, folder: Path, more: list[str]) -> None:

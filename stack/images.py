@@ -64,6 +64,7 @@ _LOCAL_IMAGES = (
     LocalImage("rabbitmq", "images/rabbitmq", {"BASE_IMAGE": BASE_IMAGE}),
     LocalImage("minio", "images/minio", {"BASE_IMAGE": BASE_IMAGE, "BINARIES_IMAGE": MINIO_BINARIES_IMAGE}),
     LocalImage("audio-converter", "images/audio-converter", {"PYTHON_IMAGE": "python"}),
+    LocalImage("pgadmin", "images/pgadmin", {"PYTHON_IMAGE": "python"}),
 )
 _SIMULATOR = LocalImage("evolution-simulator", "simulator", {"PYTHON_IMAGE": "python"})
 _LOCAL = {
@@ -73,6 +74,7 @@ _LOCAL = {
     ServiceName.RABBITMQ: "rabbitmq",
     ServiceName.MINIO: "minio",
     ServiceName.AUDIO_CONVERTER: "audio-converter",
+    ServiceName.PGADMIN: "pgadmin",
 }
 """The local image of each service that has one of its own."""
 

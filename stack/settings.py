@@ -280,6 +280,3 @@ def _conflicts(settings: Settings, given: Mapping[str, Given]) -> Iterator[str]:
     if settings.webhook_global_enabled and not settings.webhook_global_url:
         example = "http://app.internal:8000/webhooks/evolution"
         yield f"{where('WEBHOOK_GLOBAL_ENABLED')} needs WEBHOOK_GLOBAL_URL: give the URL to call, as in {example}."
-    if settings.pgadmin_enabled and settings.images is ImageSource.LOCAL and settings.is_default("pgadmin_image"):
-        reason = "pgAdmin is not among the local images (IMAGES=local)"
-        yield f"{where('PGADMIN_ENABLED')} needs PGADMIN_IMAGE here: {reason}, so name one that the engine has."

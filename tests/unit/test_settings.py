@@ -80,7 +80,6 @@ def test_a_variable_that_this_program_makes_says_what_to_set_instead(tmp_path: P
         ("APP_REPLICAS=81", "less than or equal to 32"),
         ("APP_PORT=8079\nAPP_REPLICAS=2", "both take host port 8080"),
         ("APP_PORT=65535\nAPP_REPLICAS=2", "leaves no room for 2 replicas"),
-        ("IMAGES=local\nPGADMIN_ENABLED=true", "needs PGADMIN_IMAGE here"),
         ("ENV_FILE=.env.other", "can't be set in the file that it names"),
     ],
 )

@@ -20,6 +20,7 @@ CONFIGURATION = Path(__file__).with_name("logging.json")
 """Read here and by uvicorn's `--log-config`, so that the server's own lines look the same."""
 
 REQUEST_ID_HEADER = "X-Request-ID"
+_CALM_PATHS = ("/health/", "/metrics")
 _USABLE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _STANDARD_ATTRIBUTES = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "color_message"}
 
@@ -57,7 +58,7 @@ def configure_logging(level: "LogLevel") -> None:
 class RequestLog:
     """ASGI middleware that gives each request an id, sends it back, and logs the request once it is answered.
 
-    The id is the caller's X-Request-ID where it is harmless to log, else a new one. Requests under /health, which come all
+    The id is the caller's X-Request-ID where it is harmless to log, else a new one. Requests for health and metrics, which come all
     the time, are logged as debug. The id stays set when the request fails: the server logs the traceback after this layer,
     in the same task, and a task serves one request only.
     """
@@ -85,7 +86,7 @@ class RequestLog:
         try:
             await self._app(scope, receive, send_with_id)
         finally:
-            level = logging.DEBUG if scope["path"].startswith("/health/") else logging.INFO
+            level = logging.DEBUG if scope["path"].startswith(_CALM_PATHS) else logging.INFO
             duration_ms = round((time.perf_counter() - start) * 1000, 1)
             _log.log(
                 level,

@@ -27,7 +27,7 @@ from src.resources import Resources
 NOTE = "events"
 """The name under which readiness shows that events are missing; the application can work on, so it stays ready."""
 
-INTERVAL_SECONDS = 60.0
+INTERVAL_SECONDS = 30.0
 _OVERLAP = timedelta(seconds=60)
 """How far a look reaches back behind the one before: marks follow their message, and Evolution stores some things late."""
 _WIDE_OVERLAP = timedelta(minutes=2)
@@ -36,7 +36,8 @@ _LOOKS_AFTER_OPENING = 3
 _FIRST_LOOK = timedelta(days=1)
 """How far back to look for an instance of which no message is known."""
 _MISSED_AFTER = timedelta(seconds=30)
-"""An event that takes longer, with none waiting in the broker, does not come any more."""
+"""An event that takes longer, with none waiting in the broker, does not come any more. What is younger is left for the next look, so that
+each message that comes without an event is noticed as one."""
 _TRUST_EVENTS = timedelta(seconds=60)
 """How long an event about a connection is believed more than what Evolution answers about it."""
 _SETTLE_SECONDS = 1.0
@@ -58,7 +59,7 @@ class Deliveries(Protocol):
 
 
 class CatchUp:
-    """A background service: while it is entered, it looks every minute, and at once when something may have been missed."""
+    """A background service: while it is entered, it looks twice a minute, and at once when something may have been missed."""
 
     def __init__(self, resources: Resources, deliveries: Deliveries | None) -> None:
         """`deliveries` is None where events come as webhooks."""
@@ -121,15 +122,17 @@ class CatchUp:
         While events wait in the broker nothing is looked for: they are about to come.
 
         Args:
-            quiet: don't count what is found as missed: the application itself was away.
+            quiet: take the youngest messages too, and call none missed: perhaps the application itself was away.
         """
         if not quiet and self._deliveries is not None and await self._deliveries.backlog():
             return 0
         wide_all, self._wide_all = self._wide_all, False
         missed = 0
+        now = datetime.now(UTC)
         for instance in await self._resources.evolution.instances():
             try:
-                missed += await self._look_at(instance, wide=wide_all or self._wide.get(instance.name, 0) > 0)
+                wide = wide_all or self._wide.get(instance.name, 0) > 0
+                missed += await self._look_at(instance, wide=wide, until=now if quiet else now - _MISSED_AFTER)
             except InstanceUnknownError:
                 continue  # deleted meanwhile
             self._wide[instance.name] = max(0, self._wide.get(instance.name, 0) - 1)
@@ -137,23 +140,23 @@ class CatchUp:
             self._note(missed)
         return missed
 
-    async def _look_at(self, instance: InstanceSummary, *, wide: bool) -> int:
-        now = datetime.now(UTC)
-        await self._follow_state(instance, now)
-        since = await self._since(instance.name, now, wide=wide)
+    async def _look_at(self, instance: InstanceSummary, *, wide: bool, until: datetime) -> int:
+        await self._follow_state(instance, datetime.now(UTC))
+        since = await self._since(instance.name, until, wide=wide)
         missed = 0
-        async for records in found_between(self._resources.evolution, instance.name, since, now):
-            missed += await self._store(instance.name, records)
-        self._looked_until[instance.name] = now
+        if since < until:
+            async for records in found_between(self._resources.evolution, instance.name, since, until):
+                missed += await self._store(instance.name, records)
+        self._looked_until[instance.name] = until
         return missed
 
-    async def _since(self, instance: str, now: datetime, *, wide: bool) -> datetime:
+    async def _since(self, instance: str, until: datetime, *, wide: bool) -> datetime:
         looked_until = self._looked_until.get(instance)
         if looked_until is not None and not wide:
             return looked_until - _OVERLAP
         async with self._resources.engine.connect() as connection:
             newest = (await connection.execute(_NEWEST, {"instance": instance})).scalar()
-        since = newest - _WIDE_OVERLAP if newest is not None else now - _FIRST_LOOK
+        since = newest - _WIDE_OVERLAP if newest is not None else until - _FIRST_LOOK
         return min(since, looked_until - _OVERLAP) if looked_until is not None else since
 
     async def _store(self, instance: str, records: list[FoundMessage]) -> int:
@@ -166,7 +169,7 @@ class CatchUp:
         missed = 0
         for fact, each in zip(facts, stored, strict=True):
             if isinstance(fact, MessageSeen) and each.outcome is Outcome.STORED:
-                missed += fact.evolution_id not in heard and now - fact.at > _MISSED_AFTER
+                missed += fact.evolution_id not in heard
         return missed
 
     async def _follow_state(self, summary: InstanceSummary, now: datetime) -> None:

@@ -48,19 +48,24 @@ def slowest(steps: list[tuple[str, float]], most: int = 5) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Tally:
-    """The messages that are missing somewhere, and those that are somewhere twice or were never sent."""
+    """Messages that went wrong.
+
+    Attributes:
+        lost: missing somewhere.
+        doubled: somewhere twice, or there without having been sent.
+        late: on their way, when they were counted.
+    """
 
     lost: frozenset[str]
     doubled: frozenset[str]
+    late: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, sent: Iterable[str], found: Iterable[str]) -> Self:
-        """Compare what was sent with what is found at one place; all texts differ."""
-        counted, expected = Counter(found), frozenset(sent)
-        return cls(expected - counted.keys(), frozenset(each for each, times in counted.items() if times > (each in expected)))
-
-    def __or__(self, other: Tally) -> Tally:
-        return Tally(self.lost | other.lost, self.doubled | other.doubled)
+    def of(cls, wanted: Iterable[str], found: Iterable[str], known: Iterable[str] | None = None) -> Self:
+        """Compare what must be at a place with what is found there; `known` is what may be there, all that is wanted when left out."""
+        counted, expected = Counter(found), frozenset(wanted)
+        allowed = expected if known is None else frozenset(known)
+        return cls(expected - counted.keys(), frozenset(each for each, times in counted.items() if times > (each in allowed)))
 
 
 def median(values: list[float]) -> float:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _ASK_AGAIN_SECONDS = 0.2
 _PAGE = 1000
+_DONE = frozenset({"sent", "delivered", "read"})
 _NUMBER = "5511977776666"
 """The simulated phone's own."""
 
@@ -60,6 +61,8 @@ class Traffic:
     texts: list[str] = field(default_factory=list)
     posted: dict[str, float] = field(default_factory=dict)
     """When the request for each text was begun, on this process's monotonic clock."""
+    accepted: set[str] = field(default_factory=set)
+    """What the application has answered for."""
 
     async def pair(self) -> None:
         """Make the instance, pair it with the simulated phone, and wait until the application has heard of it."""
@@ -113,6 +116,7 @@ class Traffic:
             except httpx.TransportError:
                 answer = None
             if answer is not None and answer.status_code in {httpx.codes.OK, httpx.codes.ACCEPTED}:
+                self.accepted.add(text)
                 return
             if answer is not None and answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
                 raise AssertionError(f"the application refused a message: {answer.status_code} {answer.text}")
@@ -143,9 +147,14 @@ class Traffic:
         return found
 
     async def counted(self) -> Tally:
-        """What is lost and what is doubled, at either end; a message counts as there once its delivery is stored."""
-        stored = [sent.text for sent in await self.in_app() if sent.state in {"delivered", "read"}]
-        return Tally.of(self.texts, stored) | Tally.of(self.texts, await self.at_whatsapp())
+        """What is lost or doubled of all that the application has taken, compared at both ends, and what of all texts is not delivered."""
+        stored = await self.in_app()
+        done = [sent.text for sent in stored if sent.state in _DONE]
+        at_whatsapp = await self.at_whatsapp()
+        in_app = Tally.of(self.accepted, (sent.text for sent in stored), known=self.texts)
+        outside = Tally.of(done, at_whatsapp, known=self.texts)
+        late = set(self.texts) - {sent.text for sent in stored if sent.delivered_at} - in_app.lost
+        return Tally(in_app.lost | outside.lost, in_app.doubled | outside.doubled, frozenset(late))
 
     async def until_delivered(self, seconds: float, seen: Callable[[str, float], None] | None = None, every: float = 0.5) -> bool:
         """Wait until the application has stored the delivery of all texts; whether it did so in time.

@@ -78,6 +78,7 @@ class BothWays:
         out, back = self._counted_when_complete()
         for said, texts in (
             ("lost on the way to WhatsApp", out.lost),
+            ("still on the way to WhatsApp, or back from there", out.late),
             ("doubled on the way to WhatsApp", out.doubled),
             ("on the phone and not in the application", back.lost),
             ("in the application twice, or not on the phone", back.doubled),
@@ -93,7 +94,7 @@ class BothWays:
             except (httpx.HTTPError, asyncpg.PostgresError, OSError):  # what was killed is not back yet
                 assert time.monotonic() < limit, f"nothing could be counted within {_ALL_THERE_WITHIN} s"
             else:
-                if not (out.lost or back.lost) or time.monotonic() > limit:
+                if not (out.lost or out.late or back.lost) or time.monotonic() > limit:
                     return out, back
             time.sleep(1)
 

@@ -1,0 +1,106 @@
+"""One stack for all faults, the data that none of them may lose, and what each of them led to."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from tests.e2e.data import Clients, Data
+from tests.e2e.environment import Stack, eventually
+from tests.e2e.project import Ran
+from tests.faults.root import as_root
+from tests.faults.table import Row, Table
+from tests.faults.volumes import SmallVolume
+
+BY_UP = "`make up`"
+BY_SETTING = "setting back, `make up`"
+BY_ITSELF = "itself"
+
+
+@dataclass
+class Scene:
+    """The stack, up and with data in every place that keeps some.
+
+    Attributes:
+        volumes: the small volumes by service; none where this user may not make any.
+    """
+
+    stack: Stack
+    clients: Clients
+    data: Data
+    table: Table
+    volumes: dict[str, SmallVolume]
+
+    def signal(self, service: str, name: str) -> None:
+        """Send a signal to the first process of a service from outside: from inside, it is immune to most."""
+        state = self.stack.client.api.inspect_container(self.stack.container(service).id)["State"]
+        assert state["Pid"], f"{service} has no process: {state['Status']}"
+        as_root("kill", f"-{name}", str(state["Pid"]))
+
+    def wait_until_healthy(self, services: Iterable[str], seconds: float) -> float:
+        """Wait, without a command, until each passes its own health check; how long that took."""
+        return eventually(seconds, lambda: all(self._is_ready(service) for service in services), f"{', '.join(services)} are healthy")
+
+    def _is_ready(self, service: str) -> bool:
+        """Whether the container passes its health check now: the engine asks only every half minute."""
+        container = self.stack.container(service)
+        if container.status != "running":
+            return False
+        kind, *words = container.attributes["Config"]["Healthcheck"]["Test"]
+        try:
+            return self.stack.inside(service, *(words if kind == "CMD" else ("sh", "-c", *words)))[0] == 0
+        except Exception:  # noqa: BLE001 - it ended between the look and the question
+            return False
+
+    def assert_whole(self) -> None:
+        """Everything runs, and all data is as it was."""
+        self.stack.assert_works()
+        self.data.assert_kept(self.clients)
+
+
+@dataclass
+class Case:
+    """One fault of some services: what is told of it, and how it is repaired, a row for each service.
+
+    Attributes:
+        begun: when the fault was caused.
+    """
+
+    scene: Scene
+    fault: str
+    services: tuple[str, ...]
+    begun: float = field(default_factory=time.monotonic)
+    _told: dict[str, tuple[str, float]] = field(default_factory=dict)
+
+    def is_told(self, service: str, ran: Ran, *parts: str) -> None:
+        """See that a command tells it; the row quotes the line that has the first part."""
+        ran.assert_tells(*parts)
+        line = next(line for line in ran.output.splitlines() if parts[0] in line)
+        self._told[service] = (line[line.index(parts[0]) :].strip().removeprefix("- ")[:160], ran.seconds)
+
+    def notes(self, service: str, told: str, seconds: float) -> None:
+        """Keep for the row what was told."""
+        self._told[service] = (told[:160], seconds)
+
+    def needs_no_telling(self) -> None:
+        """It mends itself."""
+        self._told = dict.fromkeys(self.services, ("nothing: it mends itself", 0.0))
+
+    def is_repaired(self, by: str, seconds: float, **differently: str) -> None:
+        """See that all is as before, and write the rows.
+
+        Args:
+            by: what repaired it.
+            seconds: how long that took.
+            differently: for single services, what repaired them.
+        """
+        self.scene.assert_whole()
+        for service in self.services:
+            told, until = self._told[service]
+            self.scene.table.rows.append(Row(service, self.fault, told, until, differently.get(service, by), seconds))
+
+    def is_repaired_by_up(self, by: str = BY_UP, *names: str) -> Ran:
+        """Run `make up`, which must name what it repairs, and write the rows."""
+        ran = self.scene.stack.up()
+        ran.assert_tells(*names)
+        self.is_repaired(by, ran.seconds)
+        return ran

@@ -29,11 +29,11 @@ _TAKE = text(f"""
      RETURNING delivered_at, read_at
     )
     SELECT (SELECT count(*) FROM mine) AS mine, (SELECT problem FROM told WHERE state = 'failed') AS refusal,
+           EXISTS (SELECT FROM messages WHERE instance = :instance AND evolution_id = :evolution_id AND NOT ({EVENT_ROW})) AS owned,
            min(delivered_at) AS delivered_at, min(read_at) AS read_at
       FROM (SELECT delivered_at, read_at FROM told UNION ALL SELECT delivered_at, read_at FROM marked) AS earlier
 """).columns(refusal=JSONB)  # noqa: S608  # a constant of this module
-_OWNED = text("SELECT EXISTS (SELECT FROM messages WHERE instance = :instance AND evolution_id = :evolution_id AND id <> :id)")
-_SENT = text("""
+_SENT = """
     UPDATE messages
        SET state = CASE WHEN CAST(:read_at AS timestamptz) IS NOT NULL THEN 'read'
                         WHEN CAST(:delivered_at AS timestamptz) IS NOT NULL THEN 'delivered'
@@ -46,7 +46,15 @@ _SENT = text("""
            problem = CAST(:refusal AS jsonb), failed_at = CASE WHEN CAST(:refusal AS jsonb) IS NOT NULL THEN now() END,
            payload = NULL, payload_bytes = 0, lease_owner = NULL, lease_until = NULL
      WHERE id = :id
-""").bindparams(bindparam("media", type_=JSONB(none_as_null=True)), bindparam("refusal", type_=JSONB(none_as_null=True)))
+"""
+_JSON = (bindparam("media", type_=JSONB(none_as_null=True)), bindparam("refusal", type_=JSONB(none_as_null=True)))
+_SENT_WITH_EARLIER = text(_SENT).bindparams(*_JSON)
+_SENT_FIRST = text(f"""{_SENT}
+       AND state IN ('queued', 'sending')
+       AND NOT EXISTS (SELECT FROM messages WHERE instance = :instance AND evolution_id = :evolution_id)
+       AND NOT EXISTS (SELECT FROM receipts WHERE instance = :instance AND evolution_id = :evolution_id)
+""").bindparams(*_JSON)  # noqa: S608  # a constant
+"""For most messages: the answer comes before anything else that tells of them."""
 _SENT_UNRECORDED = text("""
     UPDATE messages
        SET state = 'sent', sent_at = now(), problem = :problem, payload = NULL, payload_bytes = 0, lease_owner = NULL, lease_until = NULL
@@ -82,26 +90,32 @@ async def store_accepted(engine: AsyncEngine, claim: Claim, accepted: Accepted, 
     id. After an answer to the very request it is sent in any case, at worst without an id.
     """
     names = {"id": claim.id, "instance": claim.instance, "evolution_id": accepted.evolution_id}
+    values = names | {
+        "stored_id": accepted.evolution_id,
+        "chat": accepted.chat,
+        "whatsapp_type": accepted.content.whatsapp_type,
+        "at": accepted.at,
+        "media": accepted.content.media,
+        "just_now": accepted.certain,
+        "refusal": None,
+        "delivered_at": None,
+        "read_at": None,
+        "resent": int(resent),
+    }
     async with engine.begin() as connection:
         await connection.execute(_LOCK, {"instance": claim.instance, "evolution_id": accepted.evolution_id})
+        if (await connection.execute(_SENT_FIRST, values)).rowcount:
+            return True
         earlier = (await connection.execute(_TAKE, names)).one()
-        owned = bool((await connection.execute(_OWNED, names)).scalar())
-        if not earlier.mine or (owned and not accepted.certain):
+        if not earlier.mine or (earlier.owned and not accepted.certain):
             await connection.rollback()
             return False
-        values = {
-            "stored_id": None if owned else accepted.evolution_id,
-            "chat": accepted.chat,
-            "whatsapp_type": accepted.content.whatsapp_type,
-            "at": accepted.at,
-            "media": accepted.content.media,
-            "just_now": accepted.certain,
-            "refusal": None if earlier.delivered_at or earlier.read_at else earlier.refusal,
-            "delivered_at": earlier.delivered_at,
-            "read_at": earlier.read_at,
-            "resent": int(resent),
-        }
-        await connection.execute(_SENT, names | values)
+        values |= {"delivered_at": earlier.delivered_at, "read_at": earlier.read_at}
+        if earlier.refusal and not (earlier.delivered_at or earlier.read_at):
+            values["refusal"] = earlier.refusal
+        if earlier.owned:
+            values["stored_id"] = None
+        await connection.execute(_SENT_WITH_EARLIER, values)
     return True
 
 

@@ -6,6 +6,7 @@ message that is `sending` after that time has an unknown outcome, whether its ow
 Only the oldest unfinished message of a chat is ever claimed, so each chat is sent in the order of storing, one at a time.
 """
 
+import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,10 +22,13 @@ from sqlalchemy.types import Text
 from src.messages.classify import MessageType
 from src.models import UNFINISHED
 
+SMALL_BYTES = 65536
+"""Payloads up to this size come with the claim, all others when they are about to be sent."""
+
 _DUE = "(state = 'queued' AND next_attempt_at <= now() OR state = 'sending' AND lease_until < now())"
 _HEAD = "instance, chat, id, state, next_attempt_at, lease_until"
 
-_CLAIM = text(f"""
+_CLAIM_SQL = f"""
     WITH RECURSIVE heads AS (
         (SELECT {_HEAD} FROM messages
           WHERE {UNFINISHED} AND (instance, chat) > (:after_instance, :after_chat) AND instance <> ALL (:paused)
@@ -45,10 +49,12 @@ _CLAIM = text(f"""
            attempt_started_at = CASE WHEN picked.state = 'queued' THEN now() ELSE coalesce(m.attempt_started_at, m.created_at) END
       FROM picked WHERE m.id = picked.id
     RETURNING m.id, m.instance, m.chat, m.type, m.text, m.media, m.payload_bytes, m.attempts, m.attempt_started_at, m.created_at,
-              m.problem, picked.state = 'sending' AS unknown, picked.lease_owner IS NOT NULL AS abandoned
-""").bindparams(bindparam("paused", type_=ARRAY(Text)))  # noqa: S608  # constants of this module
+              m.problem, picked.state = 'sending' AS unknown, picked.lease_owner IS NOT NULL AS abandoned,
+              CASE WHEN m.payload_bytes <= {SMALL_BYTES} THEN m.payload END AS payload
+"""  # noqa: S608  # constants
 """Walks from chat to chat along ix_messages_outbox_chat, and stops when it has enough: the cost is that of the chats passed, not of the
 messages waiting in them."""
+_CLAIM = text(_CLAIM_SQL).bindparams(bindparam("paused", type_=ARRAY(Text))).columns(media=JSONB, problem=JSONB, payload=JSONB)
 
 _PAYLOAD = text("""
     SELECT payload FROM messages WHERE id = :id AND state = 'sending' AND lease_owner = :owner AND lease_until > now()
@@ -91,12 +97,14 @@ _FAIL_EXPIRED = text("""
 
 @dataclass(frozen=True)
 class Claim:
-    """A message that this sender owns for now, without its payload.
+    """A message that this sender owns for now.
 
     Attributes:
         unknown: an attempt has begun whose outcome nobody knows: look before sending.
         abandoned: nobody waits for the answer to that attempt any more, so Evolution may be busy with it still.
         started: when the first attempt of unknown outcome began, or this one.
+        payload: what Evolution gets, unless it is large.
+        fresh_until: by the monotonic clock, until when this sender need not ask whether the claim still holds.
     """
 
     id: UUID
@@ -112,6 +120,8 @@ class Claim:
     problem: dict[str, Any] | None
     unknown: bool
     abandoned: bool
+    payload: dict[str, Any] | None
+    fresh_until: float
 
     @property
     def last_code(self) -> str | None:
@@ -142,6 +152,7 @@ class Claims:
         """
         claims: list[Claim] = []
         batch: list[Claim] = []
+        fresh_until = time.monotonic() + self._lease.total_seconds() / 2
         async with self._engine.begin() as connection:
             for start in dict.fromkeys((self._after, ("", ""))):
                 given = {
@@ -152,7 +163,7 @@ class Claims:
                     "owner": self._owner,
                     "lease": self._lease,
                 }
-                batch = [_as_claim(dict(row)) for row in (await connection.execute(_CLAIM, given)).mappings()]
+                batch = [_as_claim(dict(row), fresh_until) for row in (await connection.execute(_CLAIM, given)).mappings()]
                 claims += batch
                 if len(claims) == count:
                     break
@@ -160,7 +171,9 @@ class Claims:
         return claims
 
     async def payload(self, claim: Claim) -> dict[str, Any] | None:
-        """Load the body that Evolution gets, just before it is sent: it can be tens of MiB. None: the claim is lost."""
+        """Return the body that Evolution gets, just before it is sent: it can be tens of MiB. None: the claim is lost."""
+        if claim.payload is not None and time.monotonic() < claim.fresh_until:
+            return claim.payload
         async with self._engine.connect() as connection:
             found: dict[str, Any] | None = (await connection.execute(_PAYLOAD, {"id": claim.id, "owner": self._owner})).scalar()
         return found
@@ -202,5 +215,5 @@ class Claims:
             await connection.execute(statement, {"owner": self._owner} | given)
 
 
-def _as_claim(row: dict[str, Any]) -> Claim:
-    return Claim(started=row.pop("attempt_started_at"), **row)
+def _as_claim(row: dict[str, Any], fresh_until: float) -> Claim:
+    return Claim(started=row.pop("attempt_started_at"), fresh_until=fresh_until, **row)

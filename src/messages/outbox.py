@@ -95,14 +95,18 @@ class Outbox:
             now = time.monotonic()
             free = self._concurrency - len(self._in_flight)
             paused_until = self._pauses.all_until(now)
+            rest = self._tuning.between_claims
             if free and paused_until is None:
-                for claim in await self._claims.claim(free, self._pauses.instances(now)):
+                claims = await self._claims.claim(free, self._pauses.instances(now))
+                for claim in claims:
                     self._start(claim)
+                if len(claims) < free:  # a search through many chats that all wait must not be all that the database does
+                    rest = max(rest, 2 * (time.monotonic() - now))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(self._tuning.poll, (paused_until or math.inf) - now)):
                     await self._wake.wait()
             # What becomes free within a moment is claimed together.
-            await asyncio.sleep(now + self._tuning.between_claims - time.monotonic())
+            await asyncio.sleep(now + rest - time.monotonic())
 
     def _start(self, claim: Claim) -> None:
         task = asyncio.create_task(self._process(claim), name=f"send {claim.id}")

@@ -207,7 +207,7 @@ async def test_a_sender_that_is_killed_under_load_neither_doubles_nor_loses_anyt
         killed.send_signal(signal.SIGKILL)
         killed.wait()
     async with stage.sending(), stage.sending():
-        await stage.expect_sent(seconds=30)
+        await stage.expect_sent(seconds=60)
     sent = stage.evolution.texts()
     assert sorted(map(int, sent)) == list(range(300)), f"{len(sent)} were sent, {len(set(sent))} different ones, of 300"
     for chat in range(60):
@@ -328,7 +328,7 @@ async def test_payloads_in_memory_are_bounded_and_a_large_one_still_goes(stage: 
     stage.evolution.work_seconds = 0.05
     for number in range(6):
         await stage.queue("x" * 2000, chat_of(number))
-    async with stage.sending(Tuning(lease=1.0, poll=0.1, memory_bytes=1000)):
+    async with stage.sending(Tuning(lease=3.0, poll=0.1, memory_bytes=1000)):
         await stage.expect_sent()
     assert sum(stage.evolution.most_in_flight.values()) == 6
     assert stage.evolution.most_at_once == 1, "payloads larger than the budget were in memory together"

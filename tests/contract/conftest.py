@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.app.images import ensure_images
 from tests.contract.comparison import MARK, NEVER, Need, Table, needs_of
 from tests.contract.listener import Listener, listening
 from tests.contract.target import Api, Paired, Target, new_name
@@ -70,6 +71,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         for need in needs_of(item):
             if need in NEVER or (need is Need.PHONE and not os.environ.get(_PAIRED)):
                 pytest.skip(need.value)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _images(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What the simulator's services are made from, where no stack has built it yet."""
+    if not os.environ.get(_URL):
+        ensure_images(tmp_path_factory.mktemp("images"))
 
 
 @pytest.fixture(scope="session")

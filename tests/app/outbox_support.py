@@ -58,6 +58,8 @@ class ScriptedEvolution:
     requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     looks: int = 0
     look: Behaviour = OK
+    late: tuple[str, dict[str, Any]] | None = None
+    """A request of a dead sender, which is accepted only after the first look for it."""
     work_seconds: float = 0.0
     on_accept: Callable[[dict[str, Any]], Awaitable[None]] | None = None
     in_flight: Counter[str] = field(default_factory=Counter)
@@ -135,7 +137,11 @@ class ScriptedEvolution:
             return await self._send(how, body)
         if group == "chat":
             self.looks += 1
-            return self._found(body) if self.look == OK else await self._behave(self.look, None)
+            answer = self._found(body) if self.look == OK else await self._behave(self.look, None)
+            if self.late:
+                self.accept(*self.late)
+                self.late = None
+            return answer
         return 200, {"status": 200, "message": "Credentials are valid"}
 
     async def _send(self, how: str, body: dict[str, Any]) -> tuple[int, object] | None:

@@ -342,3 +342,13 @@ async def test_a_sender_that_lost_its_claim_does_not_send(stage: Stage) -> None:
     await asyncio.sleep(0.05)
     await Sender(stage.engine, stage.resources.evolution, claims, Pauses(), 24, ByteBudget(1)).process(claim)
     assert stage.evolution.requests == []
+
+
+async def test_a_dead_senders_request_that_evolution_ends_after_the_first_look_is_not_sent_again(stage: Stage) -> None:
+    long_ago = datetime.now(UTC) - timedelta(seconds=1)
+    await stage.queue(state="sending", attempts=1, lease_owner="dead", lease_until=long_ago, attempt_started_at=long_ago)
+    stage.evolution.late = ("sendText", {"number": CHAT, "text": "hi"})
+    async with stage.sending():
+        await stage.expect_sent()
+    assert stage.evolution.texts() == ["hi"]
+    assert (stage.evolution.looks, stage.evolution.requests) == (2, [])

@@ -19,6 +19,7 @@ def data_volumes(naming: Naming, protect: bool) -> dict[VolumeName, docker.Volum
 
 def _volume(naming: Naming, name: VolumeName, protect: bool) -> docker.Volume:
     labels = [docker.VolumeLabelArgs(label=label, value=value) for label, value in naming.volume_labels(name).items()]
-    # A label is immutable: without ignore_changes another label, as on an adopted volume, would delete the volume with its data.
-    options = pulumi.ResourceOptions(retain_on_delete=True, protect=protect, ignore_changes=["labels"])
+    # None of them can change: without ignore_changes the labels or the driver options of an adopted volume would replace it at every `up`,
+    # and all containers that use it; or delete it, with its data.
+    options = pulumi.ResourceOptions(retain_on_delete=True, protect=protect, ignore_changes=["labels", "driver", "driver_opts"])
     return docker.Volume(name, name=naming.volume(name), labels=labels, opts=options)

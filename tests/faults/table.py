@@ -11,7 +11,7 @@ _HEAD = """\
 # Faults, and what becomes of them
 
 Written by `make test-faults FAULTS_REPORT=1`: each fault is caused in a stack of its own (with the simulator, and one container of each
-service), and each row is asserted. **Told** is what the command says, with the service's last log lines beside it; **seconds to it** is from
+service), and each row is asserted. **Told** is what the command says, with the service's last log lines; **seconds to it** is from
 the start of the command that tells it. **Lost** is by comparison of what clients had written before in both databases, a durable queue, a
 bucket, Redis and Evolution API's folder. **Repaired by** needs nothing else: no cleaning up by hand.
 

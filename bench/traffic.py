@@ -134,17 +134,17 @@ class Traffic:
         return [Sent(row["text"], row["state"], row["created_at"], row["delivered_at"]) for row in rows]
 
     async def at_whatsapp(self) -> list[str]:
-        """The texts that Evolution API sent, from all pages of its own list."""
-        found: list[str] = []
+        """The texts that Evolution API sent, from all pages of its own list, by WhatsApp's ids: what is sent meanwhile moves the pages."""
+        found: dict[str, str] = {}
         async with httpx.AsyncClient(timeout=60, headers={"apikey": self.stack.evolution_key}) as client:
             for page in itertools.count(1):
                 body = {"where": {"key": {"fromMe": True}}, "page": page, "offset": _PAGE}
                 answer = (await client.post(f"{self.stack.evolution}/chat/findMessages/{self.instance}", json=body)).raise_for_status()
                 messages: dict[str, Any] = answer.json()["messages"]
-                found += [record["message"]["conversation"] for record in messages["records"]]
+                found |= {record["key"]["id"]: record["message"]["conversation"] for record in messages["records"]}
                 if page >= messages["pages"]:
                     break
-        return found
+        return list(found.values())
 
     async def counted(self) -> Tally:
         """What is lost or doubled of all that the application has taken, compared at both ends, and what of all texts is not delivered."""

@@ -1,5 +1,6 @@
 """The calls of Evolution API 2.2.3 that this application makes, typed."""
 
+import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,9 +17,14 @@ from src.evolution.diagnosis import diagnose, says_error, start_of
 from src.settings import Settings
 
 REQUEST_TIMEOUT_SECONDS = 10.0
-SEND_TEXT_TIMEOUT_SECONDS = 30.0
-SEND_MEDIA_TIMEOUT_SECONDS = 120.0
-"""Evolution answers when WhatsApp has the media: fetched, converted and uploaded."""
+_KEEPALIVE_TIMES = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+SEND_TIMEOUT_SECONDS = 600.0
+"""While Redis is away Evolution holds what it was asked to send, and sends it later: who gave up and tried again would send it twice."""
+_KEEPALIVE = [
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    *((socket.IPPROTO_TCP, getattr(socket, name), value) for name, value in _KEEPALIVE_TIMES.items() if hasattr(socket, name)),
+]
+"""An Evolution that is gone without a word is noticed within 25 s, however long an answer may take."""
 KEEPALIVE_SECONDS = 2.0
 """Less than the 5 s after which Node closes an idle connection: a request on its way then would have an unknown outcome."""
 SPARE_CONNECTIONS = 32
@@ -71,9 +77,12 @@ class EvolutionClient:
             base_url=self.url,
             headers={"apikey": key.get_secret_value()} if key else {},
             timeout=REQUEST_TIMEOUT_SECONDS,
-            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=KEEPALIVE_SECONDS),
             trust_env=False,  # a service of the same network: no proxy of the environment belongs between
-            verify=_tls(settings),
+            transport=httpx.AsyncHTTPTransport(
+                limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=KEEPALIVE_SECONDS),
+                verify=_tls(settings),
+                socket_options=_KEEPALIVE,
+            ),
         )
 
     async def __aenter__(self) -> Self:
@@ -144,15 +153,15 @@ class EvolutionClient:
 
     async def send_text(self, name: str, body: Mapping[str, Any]) -> answers.SentMessage:
         """Send a text: `{"number", "text"}`."""
-        return await self._send("sendText", name, body, SEND_TEXT_TIMEOUT_SECONDS)
+        return await self._send("sendText", name, body)
 
     async def send_media(self, name: str, body: Mapping[str, Any]) -> answers.SentMessage:
         """Send an image, video, sound or document: `{"number", "mediatype", "media", "mimetype"?, "fileName"?, "caption"?}`."""
-        return await self._send("sendMedia", name, body, SEND_MEDIA_TIMEOUT_SECONDS)
+        return await self._send("sendMedia", name, body)
 
     async def send_voice(self, name: str, body: Mapping[str, Any]) -> answers.SentMessage:
         """Send a voice note, which the audio converter makes of `{"number", "audio"}`."""
-        return await self._send("sendWhatsAppAudio", name, body, SEND_MEDIA_TIMEOUT_SECONDS)
+        return await self._send("sendWhatsAppAudio", name, body)
 
     async def find_messages(
         self,
@@ -188,8 +197,8 @@ class EvolutionClient:
         """Have the instance's events posted."""
         await self._guarded_call("POST", f"/webhook/set/{_segment(name)}", {"webhook": webhook.body()})
 
-    async def _send(self, how: str, name: str, body: Mapping[str, Any], timeout_seconds: float) -> answers.SentMessage:
-        answer = await self._guarded_call("POST", f"/message/{how}/{_segment(name)}", body, timeout_seconds=timeout_seconds)
+    async def _send(self, how: str, name: str, body: Mapping[str, Any]) -> answers.SentMessage:
+        answer = await self._guarded_call("POST", f"/message/{how}/{_segment(name)}", body, timeout_seconds=SEND_TIMEOUT_SECONDS)
         return self._read(answer, _SENT_MESSAGE)
 
     async def _guarded_call(

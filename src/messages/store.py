@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, RowMapping, Select, func, select, tuple_
+from sqlalchemy import ColumnElement, RowMapping, Select, func, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.orm import InstrumentedAttribute
@@ -88,6 +88,10 @@ class Stored:
     is_new: bool
 
 
+_IN_ORDER = text("SELECT pg_advisory_xact_lock(hashtextextended(:chat, 1))")
+"""Lets messages of one chat become visible in the order of their numbers: a sender must not see the second one before the first."""
+
+
 async def add(engine: AsyncEngine, draft: Draft, idempotency: Idempotency | None) -> Stored:
     """Store a message to be sent, and wake the senders; of requests with one idempotency key, exactly one does.
 
@@ -103,6 +107,7 @@ async def add(engine: AsyncEngine, draft: Draft, idempotency: Idempotency | None
             await connection.execute(select(Instance.id).where(Instance.name == draft.instance).with_for_update(key_share=True))
         ).first():
             raise InstanceMissingError(draft.instance)
+        await connection.execute(_IN_ORDER, {"chat": f"{draft.instance}/{draft.chat}"})
         if row := await _insert(connection, draft, idempotency):
             return Stored(row, is_new=True)
         if idempotency and (earlier := await _earlier(connection, draft.instance, idempotency)):

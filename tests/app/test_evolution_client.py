@@ -184,7 +184,7 @@ async def test_a_connection_that_never_came_about_is_told_from_one_that_broke(
         with pytest.raises(evolution.EvolutionUnreachableError) as refused:
             await client.send_text("a1", {})
     assert (type(refused.value), refused.value.outcome) == (evolution.EvolutionUnreachableError, NO)
-    monkeypatch.setattr("src.evolution.client.SEND_TEXT_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr("src.evolution.client.SEND_TIMEOUT_SECONDS", 0.2)
     settings = make_settings(evolution=f"http://127.0.0.1:{silent_port}")
     async with EvolutionClient(settings, settings.evolution_api_key) as client:
         with pytest.raises(evolution.AnswerLostError) as lost:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import struct
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from pamqp import commands, frame
 from pamqp.body import ContentBody
@@ -35,10 +37,21 @@ LARGEST_BYTES = 16 * 1024 * 1024
 _FRAME_HEAD = struct.Struct(">BHI")
 _FRAME_OVERHEAD = 8
 _AT_ONCE = 200
-"""Questions, or messages, under way at a time: a round trip for each would take a minute for ten thousand."""
+"""Messages under way to the broker: to wait for each alone would take a minute for ten thousand."""
+
+_MOST_HELD = 65535
+"""Messages that one consumer may hold: AMQP counts them in two bytes."""
+
+_SILENT_ANSWERS = 5
+_SILENT_SECONDS = 2.0
+_POLL_SECONDS = 0.03
 
 _DELIVERIES = "x-delivery-count"
 _PROPERTIES: FieldTable = {"capabilities": {"authentication_failure_close": True, "publisher_confirms": True}}
+
+
+class QueueRefusedError(InsideError):
+    """The broker lets nobody look into this queue, as where one consumer has it for itself; its text says why."""
 
 
 @dataclass(frozen=True)
@@ -69,21 +82,35 @@ class Login:
 
 
 class Amqp:
-    """A connection to one virtual host, with one channel."""
+    """A connection to one virtual host, with one channel.
+
+    Attributes:
+        missed: messages that were in the queue when `look` began, and that it was not handed.
+    """
 
     def __init__(self, client: DockerClient, container: str, login: Login, vhost: str) -> None:
         self._program = tunnel(client, container, AMQP_PORT)
         self._reader = self._program.makefile()
         self._channel = 0
         self._frame_max = 0
+        self.missed = 0
         try:
             self._shake_hands(login, vhost)
         except InsideError as error:
-            self.close()
+            self._program.close()
             raise InsideError(f"RabbitMQ can't be asked for its messages: {error}") from error
 
-    def close(self) -> None:
-        """Hang up. What was looked at and not kept is back in its queue."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        """Part, in peace unless something failed: the broker writes a warning for each client that just goes."""
+        if kind is None:
+            with contextlib.suppress(InsideError):
+                self._channel = 0
+                self._send(commands.Connection.Close(reply_code=200, class_id=0, method_id=0))
+                while not isinstance(self._next(), commands.Connection.CloseOk):
+                    pass  # what was under way
         self._program.close()
 
     def count(self, queue: str) -> int:
@@ -92,28 +119,38 @@ class Amqp:
             return self._ask(commands.Queue.Declare(queue=queue, passive=True), commands.Queue.DeclareOk).message_count or 0
 
     def look(self, queue: str) -> Iterator[Message]:
-        """Take the messages that are in a queue now, and give them all back at the end.
+        """Take the messages that are in a queue now. All go back, in their order, when the connection ends, however it ends.
 
-        They are handed out on a channel of their own and never acknowledged: when it closes, the broker puts them back where they were.
-        Until then no consumer gets them.
+        As one consumer, which never says that it is done with a message: what several consumers hold, and what is given back message by
+        message, comes back to a quorum queue in another order (tried on 3.10). Until then no other consumer gets them.
         """
-        left = self.count(queue)
-        with self._channel_open():
-            outstanding, found = 0, True
-            try:
-                while left > 0 and found:
-                    outstanding = min(left, _AT_ONCE)
-                    left -= outstanding
-                    self._send(*[commands.Basic.Get(queue=queue)] * outstanding)
-                    while outstanding:
-                        outstanding -= 1
-                        if (message := self._got()) is not None:
-                            yield message
-                        else:
-                            found = False
-            finally:
-                for _ in range(outstanding):
-                    self._got()
+        self.missed = left = self.count(queue)
+        if not left:
+            return
+        self._ask(commands.Channel.Open(), commands.Channel.OpenOk)
+        self._ask(commands.Basic.Qos(prefetch_count=min(left, _MOST_HELD)), commands.Basic.QosOk)
+        for number in range(-(-left // _MOST_HELD)):
+            self._send(commands.Basic.Consume(queue=queue, consumer_tag=f"backup.{number}", nowait=True))
+        for message in itertools.islice(self._deliveries(queue), left):
+            self.missed -= 1
+            yield message
+
+    def _deliveries(self, queue: str) -> Iterator[Message]:
+        """What the broker hands out, until it has no more, or hands out nothing for a while: others may have been faster."""
+        asked, silent, last = False, 0, time.monotonic()
+        while silent < _SILENT_ANSWERS and time.monotonic() - last < _SILENT_SECONDS:
+            if not asked:
+                self._send(commands.Queue.Declare(queue=queue, passive=True))
+                asked = True
+            answer = self._next()
+            if isinstance(answer, commands.Basic.Deliver):
+                yield self._message(answer)
+                silent, last = 0, time.monotonic()
+            elif isinstance(answer, commands.Queue.DeclareOk):
+                asked, silent = False, 0 if answer.message_count else silent + 1
+                time.sleep(_POLL_SECONDS)
+            elif not isinstance(answer, Heartbeat):
+                raise _unexpected(answer)
 
     def put(self, exchange: str, queue: str, messages: Iterable[Message]) -> int:
         """Put messages into a queue, each with its own routing key, through a direct exchange that is there for it; how many.
@@ -175,13 +212,8 @@ class Amqp:
                 raise _unexpected(answer)
         return confirmed
 
-    def _got(self) -> Message | None:
-        """The answer to one `basic.get`."""
-        answer = self._next()
-        if isinstance(answer, commands.Basic.GetEmpty):
-            return None
-        if not isinstance(answer, commands.Basic.GetOk):
-            raise _unexpected(answer)
+    def _message(self, delivery: commands.Basic.Deliver) -> Message:
+        """The message that follows its announcement."""
         header = self._receive(ContentHeader)
         body, size = bytearray(), header.body_size
         keeps = size <= LARGEST_BYTES
@@ -194,8 +226,8 @@ class Amqp:
         properties = header.properties
         deliveries = (properties.headers or {}).get(_DELIVERIES, 0)
         return Message(
-            exchange=answer.exchange or "",
-            routing_key=answer.routing_key or "",
+            exchange=delivery.exchange or "",
+            routing_key=delivery.routing_key or "",
             properties=properties.marshal(),
             body=bytes(body) if keeps else None,
             deliveries=deliveries if isinstance(deliveries, int) else 0,
@@ -245,6 +277,8 @@ def _flags(properties: bytes) -> tuple[int, bytes]:
 
 
 def _unexpected(received: object) -> InsideError:
-    if isinstance(received, commands.Connection.Close | commands.Channel.Close):
+    if isinstance(received, commands.Channel.Close):
+        return QueueRefusedError(f"{received.reply_text}")
+    if isinstance(received, commands.Connection.Close):
         return InsideError(f"RabbitMQ closed the connection: {received.reply_code} {received.reply_text}")
     return InsideError(f"RabbitMQ said {type(received).__name__} where something else was expected")

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from requests.exceptions import RequestException
+
 from ops import engine
 from ops.backup import databases, instances, marker, objects, rabbitmq, redis, services, shelf, verify
 from ops.backup.archive import HEADER, Writer
@@ -105,10 +107,9 @@ def _write_all(source: _Source, raw: IO[bytes], header: Header, key: str | None)
         writer = Writer(target, int(header.created.timestamp()))
         try:
             manifest = _write_contents(source, writer, header, open_things)
-        except InsideError as error:
-            raise OperatorError(
-                "The backup was not made.", str(error), "Nothing was changed. Mend the cause, then run it again."
-            ) from error
+        except (InsideError, RequestException) as error:
+            mend = "Nothing was changed. Remove the cause, then run it again."
+            raise OperatorError("The backup was not made.", str(error), mend) from error
         if key is not None:
             encrypted.close()
         raw.flush()

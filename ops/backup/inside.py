@@ -86,14 +86,20 @@ class Program(io.RawIOBase):
                 self.complaint = (self.complaint + self._exactly(size))[-_KEPT_BYTES:]
             else:
                 self._left = size
-        received: int = self._socket.recv_into(view[: self._left])
+        try:
+            received: int = self._socket.recv_into(view[: self._left])
+        except OSError as error:
+            raise InsideError(f"{self._what} gave no answer: {error}") from error
         self._left -= received
         return received
 
     def _exactly(self, size: int) -> bytes:
         data = b""
         while len(data) < size:
-            piece = self._socket.recv(size - len(data))
+            try:
+                piece = self._socket.recv(size - len(data))
+            except OSError as error:
+                raise InsideError(f"{self._what} gave no answer: {error}") from error
             if not piece:
                 return b""
             data += piece

@@ -7,13 +7,12 @@ had that way, and is said to be left out: messages that a consumer holds at that
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
-from ops.backup.amqp import Amqp, Login, Message
+from ops.backup.amqp import Amqp, Login, Message, QueueRefusedError
 from ops.backup.inside import InsideError
 from ops.backup.manifest import DEFINITIONS, MESSAGES, Broker, Queue
 from ops.backup.web import Web
@@ -87,16 +86,22 @@ class Rabbitmq:
             return
         held, written = queue.get("messages_unacknowledged", 0), 0
         notes = [f"{held} that a consumer held"] if held else []
-        with contextlib.closing(Amqp(self.client, self.place.container, self.login, vhost)) as connection:
-            for message in connection.look(name):
-                if limit is not None and message.deliveries + _MARGIN >= limit:
-                    notes.append("one that was handed out too often to be looked at again, and those behind it")
-                    break
-                if message.body is None:
-                    notes.append("one of more than 16 MiB")
-                    continue
-                written += 1
-                yield _line(vhost, name, message)
+        with Amqp(self.client, self.place.container, self.login, vhost) as connection:
+            try:
+                for message in connection.look(name):
+                    if limit is not None and message.deliveries + _MARGIN >= limit:
+                        notes.append("one that was handed out too often to be looked at again, and those behind it")
+                        break
+                    if message.body is None:
+                        notes.append("one of more than 16 MiB")
+                        continue
+                    written += 1
+                    yield _line(vhost, name, message)
+                else:
+                    if connection.missed:
+                        notes.append(f"{connection.missed} that a consumer took meanwhile, or has for itself")
+            except QueueRefusedError as error:
+                notes.append(f"all messages, for a consumer has them for itself ({error})")
         told.append(Queue(vhost=vhost, name=name, messages=written, left_out="; ".join(dict.fromkeys(notes))))
 
     def restore_definitions(self, text: bytes) -> None:
@@ -127,11 +132,8 @@ class Rabbitmq:
         parsed = messages(content)
         ahead = [next(parsed, None)]
         while (first := ahead.pop()) is not None:
-            connection = Amqp(self.client, self.place.container, self.login, first[0])
-            try:
+            with Amqp(self.client, self.place.container, self.login, first[0]) as connection:
                 connection.put(_EXCHANGE, first[1], run(first, parsed))
-            finally:
-                connection.close()
         return count
 
     def check(self, definitions: bytes, expected: Broker) -> None:
@@ -148,7 +150,7 @@ class Rabbitmq:
                 raise InsideError(f"RabbitMQ has not all {kind} of the archive: {json.dumps(missing[0])[:300]} is missing or other")
         for queue in expected.queues:
             if queue.messages:
-                with contextlib.closing(Amqp(self.client, self.place.container, self.login, queue.vhost)) as connection:
+                with Amqp(self.client, self.place.container, self.login, queue.vhost) as connection:
                     found = connection.count(queue.name)
                 if found != queue.messages:
                     raise InsideError(f"queue {queue.name} has {found} messages, and the archive {queue.messages}")

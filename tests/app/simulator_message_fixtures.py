@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.app.simulator_messages import Phone, paired
-from tests.app.simulator_support import Process
+from tests.app.simulator_support import Process, eventually
 
 EVENTS = (
     "SEND_MESSAGE",
@@ -25,7 +25,7 @@ def with_message_events(with_rabbitmq: dict[str, str]) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def messenger(
+def lasting_messenger(
     run_for_all: Callable[..., Process],
     alone: Callable[[], dict[str, str]],
     with_redis: dict[str, str],
@@ -38,6 +38,19 @@ def messenger(
     process.wait_for_line("Initializing global queues")
     process.wait_for_line("S3 Bucket evolution - ON")
     return process
+
+
+@pytest.fixture
+def messenger(lasting_messenger: Process) -> Process:
+    """It, with its broker: when a test took that away for a while, it comes back to it only with a restart, as the real one."""
+
+    def has_its_broker() -> bool:
+        return bool(lasting_messenger.api.get("/simulator/status").json()["rabbitmqConnected"])
+
+    if not has_its_broker():
+        lasting_messenger.restart()
+        eventually(has_its_broker, "a connection to RabbitMQ after a restart")
+    return lasting_messenger
 
 
 @pytest.fixture

@@ -22,6 +22,9 @@ _FRAME_HEADER = struct.Struct(">BxxxL")
 _TIMEOUT = 30
 """Seconds without an answer after which a call to the engine has failed; longer than any probe's own time."""
 
+_SECONDS_TO_LET_GO = 1.5
+"""For which the engine may hold the ports of a container that has ended."""
+
 
 class EngineError(Exception):
     """The engine can't be used, with what to do about it."""
@@ -177,6 +180,13 @@ class Engine:
             address: the address on which they are to be published.
             ports: the setting that names each port.
         """
+        limit = time.monotonic() + _SECONDS_TO_LET_GO
+        # A container that just ended, as in a crash loop, is off the list a moment before the engine lets go of its ports.
+        while (problems := self._taken_ports(project, address, ports)) and time.monotonic() < limit:
+            time.sleep(_SECONDS_TO_LET_GO / 5)
+        return problems
+
+    def _taken_ports(self, project: str, address: str, ports: Mapping[int, str]) -> list[str]:
         holders = _holders(self._client.containers.list(ignore_removed=True))
         problems = []
         for port, setting in ports.items():

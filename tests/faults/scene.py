@@ -62,13 +62,15 @@ class Case:
     """One fault of some services: what is told of it, and how it is repaired, a row for each service.
 
     Attributes:
-        begun: when the fault was caused.
+        begun: when the fault was caused, by the clock that never goes back.
+        moment: the same by the clock on the wall.
     """
 
     scene: Scene
     fault: str
     services: tuple[str, ...]
     begun: float = field(default_factory=time.monotonic)
+    moment: float = field(default_factory=time.time)
     _told: dict[str, tuple[str, float]] = field(default_factory=dict)
 
     def is_told(self, service: str, ran: Ran, *parts: str) -> None:

@@ -20,6 +20,7 @@ _IMAGES = {
 _QUICK = ("db",)
 _TOO_LITTLE = {"app": "APP_MEMORY_MB", "evolution-api": "EVOLUTION_MEMORY_MB"}
 _SECONDS_TO_COME_BACK = 90
+_OUTGROW = "head -c 1000000 /dev/zero | tr '\\0' x > /tmp/x; for n in $(seq 300); do redis-cli -x SET fill:$n < /tmp/x || exit; done"
 
 
 @pytest.mark.parametrize("service", [*_QUICK, *(pytest.param(each, marks=pytest.mark.slow) for each in _IMAGES if each not in _QUICK)])
@@ -29,7 +30,7 @@ def test_a_service_that_ends_at_its_start_is_named_with_its_last_words(scene: Sc
         kind = {"EVOLUTION": "api"} if service == "evolution-api" else {}
         with scene.stack.with_settings(**{_IMAGES[service]: image}, **kind):
             failed = scene.stack.fails()
-        case.is_told(service, failed, f"{service} does not stay up", LAST_WORDS, "(3)", f"make logs SERVICE={service}")
+        case.is_told(service, failed, f"{service} does not stay up", LAST_WORDS, f"make logs SERVICE={service}")
         failed.assert_tells(*(f"    {other}: " for other in EIGHT if other != service and other != "app"))
         case.is_repaired_by_up(BY_SETTING)
 
@@ -74,28 +75,41 @@ def test_every_service_comes_back_by_itself_when_its_process_was_killed_and_the_
 
 
 @pytest.mark.parametrize("service", ["app", pytest.param("evolution-api", marks=pytest.mark.slow)])
-def test_a_memory_limit_that_is_too_small_is_named_with_the_setting_to_raise(scene: Scene, service: str) -> None:
-    case = Case(scene, "out of memory", (service,))
+def test_a_memory_limit_that_is_too_small_to_start_with_is_named_by_its_setting(scene: Scene, service: str) -> None:
+    case = Case(scene, "out of memory at start", (service,))
+    scene.stack.client.api.remove_container(scene.stack.container(service).id, force=True)
     with scene.stack.with_settings(**{_TOO_LITTLE[service]: "32"}):
         failed = scene.stack.fails()
     case.is_told(service, failed, f"{service} was killed for lack of memory", f"raise {_TOO_LITTLE[service]}")
     case.is_repaired_by_up(BY_SETTING)
 
 
+def test_a_memory_limit_below_what_is_in_use_is_refused_and_the_service_runs_on(scene: Scene) -> None:
+    before = scene.stack.identities()
+    case = Case(scene, "memory limit below its use", ("app",))
+    with scene.stack.with_settings(APP_MEMORY_MB="32"):
+        failed = scene.stack.fails()
+    case.is_told("app", failed, "app: Unable to update a container", "current usage")
+    failed.assert_soon()
+    assert scene.stack.identities() == before
+    case.is_repaired_by_up(BY_SETTING)
+
+
 @pytest.mark.slow
-def test_a_redis_that_outgrew_its_memory_is_named_and_has_all_its_keys_when_it_is_given_more(scene: Scene) -> None:
+def test_a_redis_that_outgrows_its_memory_comes_back_with_its_keys_and_the_doctor_tells(scene: Scene) -> None:
     stack = scene.stack
     stack.settled = False
+    restarts = stack.container("redis").restarts
     case = Case(scene, "out of memory", ("redis",))
-    script = "for number = 1, 300 do redis.call('SET', 'fill:' .. number, string.rep('x', 1048576)) end"
-    stack.inside("redis", "redis-cli", "EVAL", script, "0", REDISCLI_AUTH=scene.clients.credentials["REDIS_PASSWORD"])
-    eventually(60, lambda: stack.container("redis").restarts > 0, "redis is ended for lack of memory")
-    failed = stack.fails()
-    case.is_told("redis", failed, "redis was killed for lack of memory", "raise REDIS_MEMORY_MB")
+    stack.inside("redis", "sh", "-c", _OUTGROW, REDISCLI_AUTH=scene.clients.credentials["REDIS_PASSWORD"])
+    eventually(60, lambda: stack.container("redis").restarts > restarts, "redis is ended for lack of memory")
+    scene.wait_until_healthy(["redis"], _SECONDS_TO_COME_BACK)
+    doctor = stack.make("doctor")
+    case.is_told("redis", doctor, f"{stack.project}-redis-1: uses ", "REDIS_MEMORY_MB", "ended by itself and was restarted")
     with stack.with_settings(REDIS_MEMORY_MB="700"):
         repaired = stack.up()
-        scene.clients.redis("EVAL", "for number = 1, 300 do redis.call('DEL', 'fill:' .. number) end", "0")
-        scene.clients.redis("BGREWRITEAOF")
         case.is_repaired("`REDIS_MEMORY_MB` raised, `make up`", repaired.seconds)
-        eventually(60, lambda: "aof_rewrite_in_progress:0" in scene.clients.redis("INFO", "persistence"), "the log is short again")
+    scene.clients.redis("EVAL", "for n = 1, 300 do redis.call('DEL', 'fill:' .. n) end", "0")
+    scene.clients.redis("BGREWRITEAOF")
+    eventually(60, lambda: "aof_rewrite_in_progress:0" in scene.clients.redis("INFO", "persistence"), "the log is short again")
     stack.up()

@@ -57,9 +57,9 @@ def test_one_command_brings_up_all_eight_services_and_says_which_are_ready_and_w
     shared.assert_works()
 
 
-def test_the_application_says_through_its_published_port_that_it_reaches_its_database_and_evolution(stack: Stack) -> None:
+def test_the_application_says_through_its_published_port_that_it_reaches_all_it_needs(stack: Stack) -> None:
     answer = stack.readiness()
-    assert answer.json() == {"ready": True, "dependencies": {"database": {"state": "ok"}, "evolution": {"state": "ok"}}}
+    assert answer.json() == {"ready": True, "dependencies": {name: {"state": "ok"} for name in ("rabbitmq", "database", "evolution")}}
     assert answer.status_code == httpx.codes.OK
 
 

@@ -8,7 +8,7 @@ service = $(if $(SERVICE),--service $(SERVICE))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup up preview rotate rename down destroy wipe env ps logs exec psql restart rebuild scale smoke doctor backup backups verify-backup restore upgrade upgrade-postgres graph compose status urls open \
-        test lint test-unit test-app contract test-e2e bench lock
+        test lint test-unit test-app contract test-e2e test-faults bench lock
 
 help:  ## List the targets
 	@echo "make TARGET [STACK=dev]"
@@ -117,6 +117,9 @@ contract:  ## Tests of Evolution API's contract: on the simulator, or on URL=...
 
 test-e2e:  ## Tests on the real engine
 	@$(ops) test-e2e $(ARGS)
+
+test-faults:  ## Damage each service in many ways: what is told, what is lost, what mends it
+	@$(ops) test-faults $(ARGS)
 
 bench:  ## Measure set-up, start, no-op, stop, idle memory and CPU
 	@$(ops) bench

@@ -217,6 +217,7 @@ _checks("test-unit", "Unit tests: no Docker, seconds.")
 _checks("test-app", "Tests of the application and the simulator.")
 _checks("contract", "Tests of Evolution API's contract, on the simulator or on a real one.")
 _checks("test-e2e", "Tests on the real engine.")
+_checks("test-faults", "What goes wrong, what is told of it, and that `up` mends it.")
 _checks("test", "Everything: lint, types, all tests.")
 
 

@@ -30,6 +30,8 @@ _APP = Step("application tests", ("pytest", "tests/app"), "make test-app")
 _CONTRACT = Step("contract tests", ("pytest", "tests/contract"), "make contract")
 _E2E = Step("end-to-end tests", ("pytest", "tests/e2e"), "make test-e2e")
 
+_FAULTS = Step("fault tests", ("pytest", "tests/faults"), "make test-faults")
+
 CONTRACT_URL = "EVOLUTION_CONTRACT_URL"
 """Names a real Evolution API for the contract tests; without it they start the simulator."""
 
@@ -39,6 +41,7 @@ GROUPS = {
     "test-app": (_APP,),
     "contract": (_CONTRACT,),
     "test-e2e": (_E2E,),
+    "test-faults": (_FAULTS,),
     "test": (_RULES, _FORMAT, _TYPES, _UNIT, _APP, _CONTRACT, _E2E),
 }
 

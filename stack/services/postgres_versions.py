@@ -27,8 +27,11 @@ def problems(engine: APIClient, settings: Settings) -> Iterator[str]:
         found = container_of(engine, settings.project, service)
         if found is None or not uses_the_volume(found, settings, service):
             continue
-        have, wanted = data_version(engine, found["Id"]), image_version(engine, settings, service)
-        if have and wanted and have != wanted:
+        wanted = image_version(engine, settings, service)
+        if wanted is None or wanted == _stated(found):  # the cheap look: it is what the container has run with so far
+            continue
+        have = data_version(engine, found["Id"])
+        if have and have != wanted:
             yield refusal(settings, service, have, wanted)
 
 
@@ -72,6 +75,11 @@ def reference_version(engine: APIClient, reference: str) -> int | None:
         tag = _TAG.match(reference)
         number = int(tag[1]) if tag else 0
         return number if number >= _OLDEST_WITH_ONE_NUMBER else None
-    variables = dict(each.partition("=")[::2] for each in image["Config"]["Env"] or [])
+    return _stated(image)
+
+
+def _stated(described: Mapping[str, Any]) -> int | None:
+    """The major version that the variables of an image, or of a container of it, tell."""
+    variables = dict(each.partition("=")[::2] for each in described["Config"]["Env"] or [])
     major = variables.get("PG_MAJOR") or variables.get("PG_VERSION", "").partition(".")[0]
     return int(major) if major.isdigit() else None

@@ -56,7 +56,6 @@ def _write(scene: Scene, service: str) -> None:
             if scene.clients.redis("EVAL", "return redis.call('SET', 'too:much', string.rep('x', 1048576))", "0") != "OK":
                 break
             time.sleep(0.2)
-    elif service == "minio":
 
 
 @pytest.mark.parametrize("service", ["db", *(pytest.param(each, marks=pytest.mark.slow) for each in _TOLD if each != "db")])

@@ -198,7 +198,7 @@ def test_a_voice_note_is_recorded_and_a_received_one_is_played(shop: Shop) -> No
     body = {"number": CONTACT, "audio": base64.b64encode(wav(2)).decode()}
     sent = shop.evolution.ok("POST", f"/message/sendWhatsAppAudio/{shop.name}", body)["key"]["id"]
     player = f"document.querySelector('[data-id=\"{sent}\"] audio')"
-    page.eventually(lambda: abs(page.run(f"return {player}?.duration ?? 0") - 2) < 0.1, "the voice message is as long as it was")
+    page.eventually(lambda: abs(page.run(f"return {player}?.duration || 0") - 2) < 0.1, "the voice message is as long as it was")
     page.run(f"return {player}.play()")
     shop.wait_for_status(sent, "PLAYED")
 

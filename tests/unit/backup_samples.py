@@ -126,7 +126,7 @@ def sealed(members: list[Part]) -> bytes:
         member.info.size = len(member.content)
         file.write(member.info.tobuf(tarfile.GNU_FORMAT))
         file.write(member.content + bytes(-len(member.content) % 512))
-    return file.getvalue() + tail(hashlib.sha256(file.getvalue()).hexdigest(), STAMP)
+    return file.getvalue() + tail(hashlib.sha256(file.getvalue()).hexdigest(), int(members[0].info.mtime))
 
 
 def with_fitting_manifest(members: list[Part]) -> list[Part]:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-MIB = 1024 * 1024
+    from collections.abc import Iterable, Mapping
 
 
 @dataclass(frozen=True)
@@ -46,6 +44,11 @@ def slowest(steps: list[tuple[str, float]], most: int = 5) -> tuple[str, ...]:
     return tuple(f"{name}: {seconds:.1f} s" for name, seconds in sorted(steps, key=lambda step: -step[1])[:most])
 
 
+def largest(parts: Mapping[str, float], unit: str) -> tuple[str, ...]:
+    """All parts of a sum, the largest first, as text."""
+    return tuple(f"{name}: {value:.1f} {unit}" for name, value in sorted(parts.items(), key=lambda part: -part[1]))
+
+
 @dataclass(frozen=True)
 class Tally:
     """Messages that went wrong.
@@ -76,16 +79,3 @@ def median(values: list[float]) -> float:
 def percentile(values: list[float], percent: int) -> float:
     """The smallest measured value that so many percent of all don't exceed."""
     return sorted(values)[max(0, -(-len(values) * percent // 100) - 1)]
-
-
-def memory_mib(stats: dict[str, Any]) -> float:
-    """Memory of a container as `docker stats` counts it: without the page cache that the kernel would give back."""
-    memory = stats.get("memory_stats") or {}
-    details = memory.get("stats") or {}
-    cache = details.get("total_inactive_file", details.get("inactive_file", 0))  # cgroup v1, v2
-    return max(0.0, float(memory.get("usage", 0) - cache)) / MIB
-
-
-def cpu_seconds(stats: dict[str, Any]) -> float:
-    """CPU time that a container has used since it started."""
-    return float(stats["cpu_stats"]["cpu_usage"]["total_usage"]) / 1e9

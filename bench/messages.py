@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from bench.figures import Figure, median, percentile
 from bench.traffic import Stack, Traffic
+from bench.usage import used
 from ops.console import say
 from ops.errors import OperatorError
 from ops.pulumi import run_quietly
@@ -22,6 +23,8 @@ from ops.session import open_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from bench.usage import Reading
 
 REPLICAS = (1, 3)
 _COUNT_VARIABLE = "BENCH_MESSAGES"
@@ -34,20 +37,21 @@ _SETTINGS = ("EVOLUTION=simulator", "APP_MOUNT_SOURCE=false")
 """The simulator also where the real one could be had, and the application as in production, from its image."""
 
 
-def measure(stack: str, settings: Mapping[str, str], bring_up: Callable[[str], None]) -> list[Figure]:
+def measure(stack: str, settings: Mapping[str, str], bring_up: Callable[[str], None], look: Callable[[], Reading]) -> list[Figure]:
     """Measure a stack of this name.
 
     Args:
         stack: its name.
         settings: what its settings file has, for the ports.
         bring_up: writes more lines into that file and brings the stack up.
+        look: reads what its containers use.
     """
     count = _count()
     figures: list[Figure] = []
     for replicas in REPLICAS:
         bring_up("\n".join((*_SETTINGS, f"APP_REPLICAS={replicas}")))
         say(f"measuring {count} messages with {replicas} app replica{'s' if replicas > 1 else ''}, {_MOST_SECONDS} s at most")
-        figures += asyncio.run(_measured(_places(stack, settings, replicas), replicas, count))
+        figures += asyncio.run(_measured(_places(stack, settings, replicas), replicas, count, look))
     return figures
 
 
@@ -75,14 +79,15 @@ def _places(stack: str, settings: Mapping[str, str], replicas: int) -> Stack:
     )
 
 
-async def _measured(stack: Stack, replicas: int, count: int) -> list[Figure]:
+async def _measured(stack: Stack, replicas: int, count: int, look: Callable[[], Reading]) -> list[Figure]:
     of = f"with {replicas} replica{'s' if replicas > 1 else ''}"
     unhurried = await _unhurried(stack, f"bench-unhurried-{replicas}")
     traffic = Traffic(stack, f"bench-{replicas}")
     await traffic.pair()
-    begun = time.monotonic()
+    before, begun = look(), time.monotonic()
     await _deliver(traffic, count)
     seconds = time.monotonic() - begun
+    after = look()
     stored = await traffic.in_app()
     waited = [(each.delivered_at - each.created_at).total_seconds() * 1000 for each in stored if each.delivered_at]
     tally = await traffic.counted()
@@ -92,6 +97,7 @@ async def _measured(stack: Stack, replicas: int, count: int) -> list[Figure]:
     return [
         Figure(f"messages through the chain, {of}", len(waited) / seconds, "messages/s", None, queued),
         *_latency(unhurried, of),
+        *used(f"under this load, {of}", before, after),
         *(
             Figure(f"of {count} {what}, {of}", len(texts), "messages", 0)
             for what, texts in (("lost", tally.lost), ("doubled", tally.doubled), (f"not delivered after {_MOST_SECONDS} s", tally.late))

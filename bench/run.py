@@ -1,4 +1,4 @@
-"""`make bench`: how long set-up, start, no-op and stop take, what the idle environment costs, and how fast messages go through.
+"""`make bench`: how long set-up, start, no-op and stop take, how fast messages go through, and what it costs, idle and under load.
 
 It works on a stack of its own, with ports of its own, which it removes at the end with its data. `make bench ONLY=messages` leaves all
 but the messages out.
@@ -11,13 +11,12 @@ import shutil
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dotenv import dotenv_values
 
-from bench import messages
-from bench.figures import Figure, cpu_seconds, median, memory_mib, slowest
+from bench import messages, usage
+from bench.figures import Figure, median, slowest
 from ops import engine
 from ops.console import columns, say
 from ops.containers import of_stack
@@ -46,7 +45,7 @@ def main() -> None:
         raise OperatorError(f"{settings.name} is there and isn't the bench's own.", mend=f"Move it away: the bench uses the stack {STACK}.")
     shutil.copyfile(_SETTINGS, settings)
     try:
-        figures = _messages() if os.environ.get(_ONLY) == "messages" else [*_set_up(), *_life()]
+        figures = _messages(engine.connect()) if os.environ.get(_ONLY) == "messages" else [*_set_up(), *_life()]
     finally:
         _remove()
         settings.unlink(missing_ok=True)
@@ -77,8 +76,9 @@ def _life() -> list[Figure]:
     figures.append(
         Figure(f"up, nothing to change (median of {_NO_OP_RUNS})", median([_command("up") for _ in range(_NO_OP_RUNS)]), "s", 2.5)
     )
-    figures += _idle(engine.connect())
-    figures += _messages()
+    client = engine.connect()
+    figures += _idle(client)
+    figures += _messages(client)
     shutil.copyfile(_SETTINGS, settings_file(FOLDER, STACK))
     begun = time.monotonic()
     down(STACK)
@@ -88,9 +88,9 @@ def _life() -> list[Figure]:
     return figures
 
 
-def _messages() -> list[Figure]:
+def _messages(client: DockerClient) -> list[Figure]:
     ports = {name: value for name, value in dotenv_values(_SETTINGS).items() if value}
-    return messages.measure(STACK, ports, _up_with)
+    return messages.measure(STACK, ports, _up_with, lambda: _usage(client))
 
 
 def _up_with(more: str) -> None:
@@ -117,25 +117,13 @@ def _command(command: str) -> float:
 def _idle(client: DockerClient) -> list[Figure]:
     say(f"measuring the idle environment for {_SETTLE_SECONDS + _IDLE_SECONDS} s")
     time.sleep(_SETTLE_SECONDS)
-    before, begun = _stats(client), time.monotonic()
+    before = _usage(client)
     time.sleep(_IDLE_SECONDS)
-    after, seconds = _stats(client), time.monotonic() - begun
-    memory = {name: memory_mib(stats) for name, stats in after.items()}
-    cpu = {name: 100 * (cpu_seconds(stats) - cpu_seconds(before[name])) / seconds for name, stats in after.items() if name in before}
-    return [
-        Figure("idle memory", sum(memory.values()), "MiB", 1024, _largest(memory, "MiB")),
-        Figure("idle cpu", sum(cpu.values()), "% of a core", 5, _largest(cpu, "%")),
-    ]
+    return usage.used("idle", before, _usage(client), most_mib=1024, most_percent=5)
 
 
-def _stats(client: DockerClient) -> dict[str, dict[str, Any]]:
-    found = of_stack(client, STACK)
-    with ThreadPoolExecutor(max_workers=len(found)) as pool:
-        return dict(zip((each.name for each in found), pool.map(lambda each: client.api.stats(each.id, stream=False), found), strict=True))
-
-
-def _largest(parts: dict[str, float], unit: str) -> tuple[str, ...]:
-    return tuple(f"{name}: {value:.1f} {unit}" for name, value in sorted(parts.items(), key=lambda part: -part[1]))
+def _usage(client: DockerClient) -> usage.Reading:
+    return usage.read(client, {each.name: each.id for each in of_stack(client, STACK)})
 
 
 def _remove() -> None:

@@ -1,6 +1,8 @@
 """The bench's arithmetic."""
 
-from bench.figures import Figure, cpu_seconds, median, memory_mib, slowest
+from bench.figures import Figure, largest, median, slowest
+from bench.usage import Reading, used
+from ops.stats import cpu_seconds, memory_mib
 
 
 def test_a_figure_says_whether_it_keeps_its_limit() -> None:
@@ -25,3 +27,18 @@ def test_cpu_time_is_in_seconds() -> None:
 def test_the_median_is_a_value_that_was_measured() -> None:
     assert median([3.0, 1.0, 2.0]) == 2.0
     assert median([4.0, 1.0]) == 1.0
+
+
+def test_the_largest_part_of_a_sum_comes_first() -> None:
+    assert largest({"db": 1.0, "app": 2.0}, "MiB") == ("app: 2.0 MiB", "db: 1.0 MiB")
+
+
+def test_cpu_is_what_was_used_between_two_readings_and_memory_that_of_the_second() -> None:
+    def stats(cpu: float, mib: int) -> dict[str, dict[str, object]]:
+        return {"cpu_stats": {"cpu_usage": {"total_usage": cpu * 1e9}}, "memory_stats": {"usage": mib << 20}}
+
+    before = Reading({"app": stats(1, 9), "db": stats(2, 9)}, taken=100)
+    after = Reading({"app": stats(6, 30), "db": stats(3, 12)}, taken=110)
+    memory, cpu = used("idle", before, after, most_mib=40, most_percent=50)
+    assert (memory.value, memory.verdict, memory.notes) == (42, "OVER", ("app: 30.0 MiB", "db: 12.0 MiB"))
+    assert (round(cpu.value), cpu.verdict, cpu.notes) == (60, "OVER", ("app: 50.0 %", "db: 10.0 %"))

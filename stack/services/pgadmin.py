@@ -35,4 +35,6 @@ def spec(context: Context, password: pulumi.Output[str]) -> ServiceSpec:
         # The first start makes its own database: 10 to 60 s. Not `/login`: it leaves a session file behind at every probe.
         probe=Probe(("CMD-SHELL", f"wget -q -O /dev/null http://127.0.0.1:{PGADMIN_PORT}/misc/ping"), limit=240),
         limits=Limits(settings.pgadmin_memory_mb, settings.pgadmin_cpus),
+        # Images before 2026-05-28 give their Python this capability as a file attribute: without it, it could not even be started.
+        capabilities=("NET_BIND_SERVICE",),
     )

@@ -65,6 +65,7 @@ def spec(database: Database, context: Context) -> ServiceSpec:
         command=("postgres", "-c", f"max_connections={database.max_connections}"),
         user=_POSTGRES_USER_ID,
         environment={
+            "PGDATA": DATA,  # images of 18 and later have another place of their own, outside the volume
             "POSTGRES_USER": database.user,
             "POSTGRES_DB": database.database,
             "POSTGRES_PASSWORD_FILE": _PASSWORD_FILE,

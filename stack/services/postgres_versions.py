@@ -17,7 +17,8 @@ from stack.services.postgres_names import DATA, PREFIXES, container_of, uses_the
 from stack.settings import Settings
 from stack.vocabulary import ServiceName
 
-_TAG = re.compile(r"[^:]*(?::[0-9]+/[^:]*)?:v?(\d+)")
+_TAG = re.compile(r"[^@]*:v?(\d+)[^/@]*(?:@.*)?")
+"""The number with which a tag begins; a registry's port has a path behind it, and a digest isn't a tag."""
 _OLDEST_WITH_ONE_NUMBER = 10
 
 
@@ -72,7 +73,7 @@ def reference_version(engine: APIClient, reference: str) -> int | None:
     try:
         image: Mapping[str, Any] = engine.inspect_image(reference)  # type: ignore[no-untyped-call]
     except NotFound:
-        tag = _TAG.match(reference)
+        tag = _TAG.fullmatch(reference)
         number = int(tag[1]) if tag else 0
         return number if number >= _OLDEST_WITH_ONE_NUMBER else None
     return _stated(image)

@@ -12,10 +12,15 @@ _CONFIGURATION_FILE = "/run/secrets/redis.conf"
 _PASSWORD_FILE = "/run/secrets/redis_password"  # noqa: S105 - a path
 _REDIS_USER_ID = "999:999"
 
+_DATA_SHARE = 0.75
+"""Of the memory limit, for data. The rest is for connections, buffers and the copies that rewriting the log makes; without this bound the
+kernel would end Redis at its limit, and again each time it has read the same log back."""
+
 # Not a cache: losing or evicting a key breaks a paired session. So every write is logged, and a full memory refuses instead of evicting.
 _CONFIGURATION = """\
 appendonly yes
 appendfsync everysec
+maxmemory {mebibytes}mb
 maxmemory-policy noeviction
 """
 
@@ -37,13 +42,14 @@ def spec(context: Context) -> ServiceSpec:
     settings, password = context.settings, context.credentials.redis_password
     # redis-cli exits with 0 when it is refused, hence the grep.
     probe = f'REDISCLI_AUTH="$(cat {_PASSWORD_FILE})" redis-cli ping | grep -q PONG'
+    configuration = _CONFIGURATION.format(mebibytes=int(settings.redis_memory_mb * _DATA_SHARE))
     return ServiceSpec(
         name=ServiceName.REDIS,
         image=context.images.of(ServiceName.REDIS),
         command=("redis-server", _CONFIGURATION_FILE),
         user=_REDIS_USER_ID,
         files=(
-            File(_CONFIGURATION_FILE, pulumi.Output.concat(_CONFIGURATION, 'requirepass "', password, '"\n')),
+            File(_CONFIGURATION_FILE, pulumi.Output.concat(configuration, 'requirepass "', password, '"\n')),
             File(_PASSWORD_FILE, password),
         ),
         volumes={"/data": VolumeName.REDIS_DATA},

@@ -218,6 +218,18 @@ def test_redis_logs_every_write_and_evicts_nothing(dev: Recording) -> None:
     assert "maxmemory-policy noeviction" in configuration
 
 
+def test_redis_refuses_writes_before_the_kernel_ends_it(recorded: Callable[..., Recording]) -> None:
+    redis = recorded(env="REDIS_MEMORY_MB=400\n").container("redis")
+    assert redis.inputs["memory"] == 400
+    assert "maxmemory 300mb\n" in redis.files["/run/secrets/redis.conf"]
+
+
+def test_a_database_keeps_its_data_in_its_volume_whatever_place_its_image_prefers(dev: Recording) -> None:
+    for service in ("db", "evolution_postgres"):
+        container = dev.container(service)
+        assert container.environment["PGDATA"] in container.mounts, service
+
+
 def test_a_developer_edits_sources_on_the_host(dev: Recording) -> None:
     assert set(dev.container("app").mounts) == {"/app/src", "/app/scripts", "/app/tasks", "/app/alembic", "/app/alembic.ini"}
 
@@ -237,6 +249,7 @@ def test_pgadmin_comes_on_request(recorded: Callable[..., Recording]) -> None:
     pgadmin = recorded(env="PGADMIN_ENABLED=true\n").container("pgadmin")
     assert pgadmin.ports == {5050: 5050}
     assert pgadmin.environment["PGADMIN_LISTEN_PORT"] == "5050", "without new privileges it can't listen on 80"
+    assert pgadmin.inputs["capabilities"] == {"adds": ["CAP_NET_BIND_SERVICE"], "drops": ["ALL"]}, "older images' Python can't be run without"
 
 
 def test_production_publishes_only_what_the_world_calls(prod: Recording) -> None:

@@ -249,7 +249,7 @@ def test_pgadmin_comes_on_request(recorded: Callable[..., Recording]) -> None:
     pgadmin = recorded(env="PGADMIN_ENABLED=true\n").container("pgadmin")
     assert pgadmin.ports == {5050: 5050}
     assert pgadmin.environment["PGADMIN_LISTEN_PORT"] == "5050", "without new privileges it can't listen on 80"
-    assert pgadmin.inputs["capabilities"] == {"adds": ["CAP_NET_BIND_SERVICE"], "drops": ["ALL"]}, "older images' Python can't be run without"
+    assert pgadmin.inputs["capabilities"] == {"adds": ["CAP_NET_BIND_SERVICE"], "drops": ["ALL"]}, "older images' Python needs it"
 
 
 def test_production_publishes_only_what_the_world_calls(prod: Recording) -> None:

@@ -164,20 +164,20 @@ def _status(client: DockerClient, container: SeenContainer) -> Status | None:
         memory_mib=round(memory_mib(stats), 1) if stats else None,
         memory_limit_mib=details["HostConfig"]["Memory"] / MIB,
         ports=tuple(f"{address}:{host}->{inner}" for address, host, inner in container.ports),
-        image=_image_name(client, details, container.project),
+        image=image_name(client, details["Image"], container.project),
     )
 
 
-def _image_name(client: DockerClient, details: dict[str, Any], project: str) -> str:
+def image_name(client: DockerClient, identifier: str, project: str) -> str:
     """A name that people know for the image, which containers use by its id; the project's own where several stacks share a build."""
     from docker.errors import ImageNotFound  # noqa: PLC0415
 
     try:
-        tags = client.images.get(details["Image"]).tags
+        tags = client.images.get(identifier).tags
     except ImageNotFound:
         tags = []
     own = [tag for tag in tags if tag.startswith(f"{project}-")]
-    return str((own or tags)[0]) if tags else str(details["Image"])[7:19]
+    return str((own or tags)[0]) if tags else identifier[7:19]
 
 
 def _moment(text: str) -> str:

@@ -15,6 +15,7 @@ from ops.containers import of_stack
 from ops.errors import OperatorError
 from ops.session import FOLDER
 from ops.setup.stack_state import configuration_of
+from ops.status import image_name
 from stack.images import local_image, reference_of
 from stack.services import postgres_versions
 from stack.settings import SettingsError, load
@@ -72,7 +73,7 @@ def upgrade(stack: str, as_json: bool) -> int:
 
 def _change(client: DockerClient, settings: Settings, container: SeenContainer) -> Change:
     running = client.api.inspect_container(container.id)["Image"]
-    runs = _name(client, running)
+    runs = image_name(client, running, container.project)
     service = ServiceName(container.service)
     if service is ServiceName.APP or local_image(settings, service):
         return Change(service, runs, "built here", "", changes=False)
@@ -93,11 +94,3 @@ def _newer(client: DockerClient, reference: str, digests: list[str]) -> str:
     except DockerException:
         return "the same; its registry doesn't answer"
     return "the same" if any(each.endswith(f"@{digest}") for each in digests) else "a newer one is at the registry"
-
-
-def _name(client: DockerClient, identifier: str) -> str:
-    try:
-        tags = client.images.get(identifier).tags
-    except ImageNotFound:
-        tags = []
-    return tags[0] if tags else identifier[7:19]

@@ -54,11 +54,6 @@ class SaveData:
     new_message: bool
     message_update: bool
     contacts: bool
-    chats: bool
-    labels: bool
-    historic: bool
-    is_on_whatsapp: bool
-    is_on_whatsapp_days: int
     logical_message_delete: bool
 
 
@@ -74,13 +69,11 @@ class Database:
 
 @dataclass(frozen=True)
 class Redis:
-    """Where session keys live. `ttl` is in seconds and doesn't apply to them."""
+    """Where session keys live."""
 
     enabled: bool
     uri: str
     prefix: str
-    ttl: int
-    save_instances: bool
 
 
 @dataclass(frozen=True)
@@ -123,11 +116,8 @@ class S3:
 
 @dataclass(frozen=True)
 class Phone:
-    """How the session shows on a phone, and the QR code."""
+    """The QR code that pairs it."""
 
-    client: str
-    name: str
-    version: str | None
     qrcode_limit: int
     qrcode_color: str
 
@@ -173,8 +163,6 @@ def load(container: Mapping[str, str]) -> Settings:
             enabled=env.flag("CACHE_REDIS_ENABLED") and env.text("CACHE_REDIS_URI") != "",
             uri=env.text("CACHE_REDIS_URI"),
             prefix=env.text("CACHE_REDIS_PREFIX_KEY", "evolution-cache"),
-            ttl=env.number("CACHE_REDIS_TTL", 604800),
-            save_instances=env.flag("CACHE_REDIS_SAVE_INSTANCES"),
         ),
         rabbitmq=_rabbitmq(env),
         webhook=_webhook(env),
@@ -209,11 +197,6 @@ def _save(env: Environment) -> SaveData:
         new_message=env.flag("DATABASE_SAVE_DATA_NEW_MESSAGE"),
         message_update=env.flag("DATABASE_SAVE_MESSAGE_UPDATE"),
         contacts=env.flag("DATABASE_SAVE_DATA_CONTACTS"),
-        chats=env.flag("DATABASE_SAVE_DATA_CHATS"),
-        labels=env.flag("DATABASE_SAVE_DATA_LABELS"),
-        historic=env.flag("DATABASE_SAVE_DATA_HISTORIC"),
-        is_on_whatsapp=env.flag("DATABASE_SAVE_IS_ON_WHATSAPP"),
-        is_on_whatsapp_days=env.number("DATABASE_SAVE_IS_ON_WHATSAPP_DAYS", 7),
         logical_message_delete=env.flag("DATABASE_DELETE_MESSAGE"),
     )
 
@@ -256,9 +239,6 @@ def _s3(env: Environment) -> S3:
 
 def _phone(env: Environment) -> Phone:
     return Phone(
-        client=env.text("CONFIG_SESSION_PHONE_CLIENT", "Evolution API"),
-        name=env.text("CONFIG_SESSION_PHONE_NAME", "Chrome"),
-        version=env.text("CONFIG_SESSION_PHONE_VERSION") or None,
         qrcode_limit=env.number("QRCODE_LIMIT", 30),
         qrcode_color=env.text("QRCODE_COLOR", "#198754"),
     )

@@ -5,6 +5,8 @@ import re
 USERS = "@s.whatsapp.net"
 GROUPS = "@g.us"
 BROADCAST = "@broadcast"
+STATUS = "status@broadcast"
+"""The only broadcast that 2.2.3 tells from a user."""
 
 _GROUP_WITH_DASH_LENGTH = 24
 _GROUP_LENGTH = 18

@@ -20,7 +20,7 @@ from simulator.messages.contacts import Contacts
 from simulator.messages.content import Content, File, Json
 from simulator.messages.files import type_of
 from simulator.messages.hub import Hub
-from simulator.messages.jids import BROADCAST, GROUPS, jid_of, number_of
+from simulator.messages.jids import GROUPS, STATUS, jid_of, number_of
 from simulator.messages.receipts import Receipts
 from simulator.messages.store import PENDING, MessageStore, composed
 from simulator.messages.transfer import FetchError, fetch, stored
@@ -119,11 +119,11 @@ class Sender:
             ApiError: 500; the instance isn't connected, or there is a group among them, which nobody here is in.
         """
         jids = [(jid_of(number), number) for number in numbers]
-        broadcast = [{"jid": jid, "exists": False, "number": number} for jid, number in jids if jid.endswith(BROADCAST)]
+        broadcast = [{"jid": jid, "exists": False, "number": number} for jid, number in jids if jid == STATUS]
         if any(jid.endswith(GROUPS) for jid, _ in jids):
             raise internal_error("Cannot read properties of undefined (reading 'id')")
         reach(instance, "onWhatsApp")
-        users = [(jid, number) for jid, number in jids if not jid.endswith(BROADCAST)]
+        users = [(jid, number) for jid, number in jids if jid != STATUS]
         return broadcast + [{"exists": self.contacts.on_whatsapp(jid), "jid": jid, "number": number} for jid, number in users]
 
     async def receiver(self, instance: Instance, number: str) -> str:
@@ -133,7 +133,7 @@ class Sender:
             ApiError: 400 that describes a number which isn't on WhatsApp; 500 when the instance isn't connected.
         """
         (found,) = await self.numbers(instance, [number])
-        if not found["exists"] and not found["jid"].endswith(BROADCAST):
+        if not found["exists"] and found["jid"] != STATUS:
             raise bad_request(found)
         return str(found["jid"]).lower()
 

@@ -24,13 +24,13 @@ def test_an_unset_variable_takes_what_the_image_carries_not_the_default_of_the_c
     assert (settings.redis.enabled, settings.redis.uri, settings.redis.prefix) == (True, "redis://localhost:6379/6", "evolution")
     assert (settings.rabbitmq.enabled, settings.rabbitmq.uri, settings.rabbitmq.exchange) == (False, "amqp://localhost", "evolution")
     assert (settings.s3.enabled, settings.s3.port, settings.s3.use_ssl, settings.s3.region) == (False, 443, True, "eu-west-3")
-    assert settings.phone.version == "2.3000.1015901307"
+    assert settings.phone.qrcode_color == "#175197"
 
 
 def test_a_variable_that_is_set_but_empty_takes_the_default_of_the_code() -> None:
     names = (
         "AUTHENTICATION_API_KEY DATABASE_CONNECTION_CLIENT_NAME DATABASE_SAVE_DATA_INSTANCE CACHE_REDIS_PREFIX_KEY RABBITMQ_PREFIX_KEY "
-        "RABBITMQ_EXCHANGE_NAME S3_PORT CONFIG_SESSION_PHONE_VERSION QRCODE_COLOR SERVER_PORT AUTHENTICATION_EXPOSE_IN_FETCH_INSTANCES"
+        "RABBITMQ_EXCHANGE_NAME S3_PORT QRCODE_COLOR SERVER_PORT AUTHENTICATION_EXPOSE_IN_FETCH_INSTANCES"
     )
     settings = load(dict.fromkeys(names.split(), ""))
     assert settings.api_key == "BQYHJGJHJ"
@@ -40,7 +40,6 @@ def test_a_variable_that_is_set_but_empty_takes_the_default_of_the_code() -> Non
     assert settings.redis.prefix == "evolution-cache"
     assert (settings.rabbitmq.prefix, settings.rabbitmq.exchange) == ("evolution", "evolution_exchange")
     assert settings.s3.port == 9000
-    assert settings.phone.version is None
     assert settings.phone.qrcode_color == "#198754"
     assert settings.server.port == 8080
 

@@ -15,6 +15,7 @@ from dotenv.parser import parse_stream
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from stack.naming import settings_file_name
+from stack.reading import UnreadableError, text_of
 from stack.settings_table import (
     AppSettings,
     AudioConverterSettings,
@@ -154,13 +155,14 @@ NAMES = frozenset(field.upper() for section in SECTIONS for field in section.mod
 """The names of all settings."""
 
 
-def load(project: Path, stack: str, configuration: Mapping[str, str]) -> Settings:
+def load(project: Path, stack: str, configuration: Mapping[str, str], text: str | None = None) -> Settings:
     """Read and check the settings of `stack`.
 
     Args:
         project: the project's folder, with the settings files.
         stack: the stack's name.
         configuration: the stack's own configuration, by setting name.
+        text: what its settings file is about to hold, in place of what it holds.
 
     Raises:
         SettingsError: something is wrong; all problems are named at once.
@@ -168,7 +170,7 @@ def load(project: Path, stack: str, configuration: Mapping[str, str]) -> Setting
     env_file = settings_file_name(stack, configuration)
     problems: list[str] = []
     configured = {name: Given(value, f"Pulumi.{stack}.yaml") for name, value in configuration.items()}
-    layers = [_read_env(project, str(MACHINE_FILE), problems), configured, _read_env(project, env_file, problems)]
+    layers = [_read_env(project, str(MACHINE_FILE), problems), configured, _read_env(project, env_file, problems, text)]
     given = {name: value for layer in layers for name, value in layer.items()}
     if "ENV_FILE" in layers[-1]:
         origin = layers[-1]["ENV_FILE"].origin
@@ -176,7 +178,7 @@ def load(project: Path, stack: str, configuration: Mapping[str, str]) -> Setting
     problems += _unknown(given)
     settings = _validated(stack, given, problems)
     problems += _conflicts(settings, given)
-    if settings.environment is Environment.PRODUCTION and not (project / env_file).is_file():
+    if settings.environment is Environment.PRODUCTION and not (project / env_file).exists():
         problems.append(
             f"{env_file} is missing: a production stack has settings of its own. "
             f"Copy .env.example to {env_file}, go through it, and run this again."
@@ -186,17 +188,15 @@ def load(project: Path, stack: str, configuration: Mapping[str, str]) -> Setting
     return settings
 
 
-def _read_env(project: Path, file: str, problems: list[str]) -> dict[str, Given]:
-    """The values of a settings file; none when there is no such file."""
+def _read_env(project: Path, file: str, problems: list[str], text: str | None = None) -> dict[str, Given]:
+    """The values of a settings file, or of a text in its place; none when there is no such file."""
     try:
-        text = (project / file).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError) as error:
-        problems.append(f"{file} can't be read ({error}): make it a readable text file in UTF-8.")
+        found = text_of(project, file) if text is None else text
+    except UnreadableError as error:
+        problems.append(str(error))
         return {}
     values: dict[str, Given] = {}
-    for binding in parse_stream(io.StringIO(text)):
+    for binding in parse_stream(io.StringIO(found or "")):
         origin = f"{file}, line {binding.original.line + _leading_blank_lines(binding.original.string)}"
         if binding.error or (binding.key is not None and binding.value is None):
             line = binding.original.string.strip().partition("=")[0]

@@ -14,6 +14,7 @@ from ops.setup import debian, golang, places
 from ops.setup.errors import SetupError
 from ops.setup.network import reachable
 from ops.setup.report import run, say, seconds_since
+from stack.reading import UnreadableError, text_of
 
 if TYPE_CHECKING:
     from ops.setup.engine import Engine
@@ -43,13 +44,15 @@ def source_of(project: Path, env_file: str, configured: str | None) -> str:
 
     This looks only as far as the set-up must know what to make; refusing a wrong value is the business of the settings.
     """
-    return _named_in(project / env_file) or configured or _named_in(places.state(project) / "machine.env") or "registry"
+    return _named_in(project, env_file) or configured or _named_in(places.state(project), "machine.env") or "registry"
 
 
-def _named_in(file: Path) -> str | None:
-    if not file.exists():
-        return None
-    found = re.findall(r"^\s*(?:export\s+)?IMAGES\s*=\s*[\"']?(\w+)", file.read_text(), re.MULTILINE)
+def _named_in(folder: Path, file: str) -> str | None:
+    try:
+        text = text_of(folder, file) or ""
+    except UnreadableError:
+        return None  # which the settings refuse, in words
+    found = re.findall(r"^\s*(?:export\s+)?IMAGES\s*=\s*[\"']?(\w+)", text, re.MULTILINE)
     return str(found[-1]) if found else None
 
 

@@ -89,6 +89,32 @@ def test_bad_input_gets_one_message_with_its_place_and_mend(tmp_path: Path, line
     assert words in found[0]
 
 
+@pytest.mark.parametrize(("content", "why"), [(b"TZ=caf\xe9\n", "can't decode byte 0xe9"), (None, "Is a directory")])
+@pytest.mark.parametrize(("stack", "file"), [("dev", ".env"), ("prod", ".env.prod")])
+def test_a_settings_file_that_is_no_text_is_one_problem_in_words(
+    tmp_path: Path, stack: str, file: str, content: bytes | None, why: str
+) -> None:
+    (tmp_path / file).mkdir() if content is None else (tmp_path / file).write_bytes(content)
+    with pytest.raises(SettingsError) as refused:
+        load(tmp_path, stack, {"ENVIRONMENT": "production"})
+    (problem,) = refused.value.problems
+    assert problem.startswith(f"{file} can't be read (")
+    assert why in problem
+    assert problem.endswith("make it a readable text file in UTF-8.")
+
+
+def test_the_mark_that_some_editors_put_in_front_is_no_part_of_a_name(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("APP_PORT=8001\n", encoding="utf-8-sig")
+    assert load(tmp_path, "dev", {}).app_port == 8001
+
+
+def test_a_text_can_be_tried_before_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("APP_PORT=8001\n")
+    assert load(tmp_path, "dev", {}, "APP_PORT=8002\n").app_port == 8002
+    with pytest.raises(SettingsError, match=r"APP_PORT = 'x' \(\.env, line 2\)"):
+        load(tmp_path, "dev", {}, "\nAPP_PORT=x\n")
+
+
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     found = problems(tmp_path, "APP_PORT=x\nREDIS_PASSWORD=\nNONSENSE_NAME=1\nPOSTGRES_PORT=5433\n", APP_CPUS="many")
     assert len(found) == 5, found

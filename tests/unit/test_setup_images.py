@@ -71,6 +71,12 @@ def test_the_settings_file_wins_over_the_stack_and_that_over_the_machine(
     assert images.source_of(project, ".env", configured) == expected
 
 
+@pytest.mark.parametrize("content", [b"IMAGES=local # caf\xe9\n", None])
+def test_a_settings_file_that_is_no_text_is_left_to_the_settings_to_refuse(project: Path, content: bytes | None) -> None:
+    (project / ".env").mkdir() if content is None else (project / ".env").write_bytes(content)
+    assert images.source_of(project, ".env", None) == "registry"
+
+
 def test_the_set_up_makes_the_images_that_the_stack_builds_on() -> None:
     go_mod = (PROJECT / "images" / "minio" / "binaries" / "go.mod").read_text()
     assert images.minio_binaries_name(go_mod) == stack_images.MINIO_BINARIES_IMAGE

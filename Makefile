@@ -1,10 +1,15 @@
 # The commands, for people. Each is one line: what it does is in ops/.
 STACK ?= dev
+# What is given reaches a command through its environment, as it was typed: neither make nor a shell finds anything in it to expand. Only CMD
+# and ARGS are pieces of a shell's line.
+given := APP DIR FILE FORMAT IMAGE KEY OUT PAGE SERVICE SINCE STACK URL
+$(foreach name,$(given),$(if $(filter command,$(origin $(name))),$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
+export STACK
 # Its own Python where it is there: one found through a version manager takes longer to start than all else together.
 ops := $(or $(wildcard .venv/bin/python),python3) ops/bootstrap.py
-stack = --stack $(STACK)
+stack = --stack "$$STACK"
 json = $(if $(JSON),--json)
-service = $(if $(SERVICE),--service $(SERVICE))
+service = $(if $(SERVICE),--service "$$SERVICE")
 
 .DEFAULT_GOAL := help
 .PHONY: help setup up preview rotate rename down destroy wipe env ps logs exec psql restart rebuild scale smoke doctor backup backups verify-backup restore upgrade upgrade-postgres graph compose status urls open \
@@ -53,10 +58,10 @@ urls:  ## List the pages and interfaces
 	@$(ops) urls $(stack) $(json)
 
 open:  ## Open a page in the browser: PAGE=app, rabbitmq-ui, minio-console ...
-	@$(ops) open $(stack) $(if $(PAGE),--page $(PAGE))
+	@$(ops) open $(stack) $(if $(PAGE),--page "$$PAGE")
 
 logs:  ## Follow the logs of all services, or of one [SERVICE=db SINCE=10m FOLLOW=0]
-	@$(ops) logs $(stack) $(service) $(if $(SINCE),--since $(SINCE)) $(if $(filter 0,$(FOLLOW)),--no-follow)
+	@$(ops) logs $(stack) $(service) $(if $(SINCE),--since "$$SINCE") $(if $(filter 0,$(FOLLOW)),--no-follow)
 
 exec:  ## Run a command in a container: SERVICE=app CMD="python -V"; a shell without CMD
 	@$(ops) exec $(stack) $(service) -- $(CMD)
@@ -71,34 +76,34 @@ rebuild:  ## Build a service's image again [SERVICE=app] and bring it up
 	@$(ops) rebuild $(stack) $(service)
 
 scale:  ## Run APP=3 app containers: writes APP_REPLICAS to .env, then up
-	@$(ops) scale $(stack) --app $(or $(APP),$(error say how many: make scale APP=3))
+	@$(ops) scale $(stack) --app $(if $(APP),"$$APP",$(error say how many: make scale APP=3))
 
 smoke:  ## Try the application from inside its container
 	@$(ops) smoke $(stack)
 
 backup:  ## Write one archive of all data, while it serves [FILE=, DIR=, KEY=]
-	@FILE="$(FILE)" DIR="$(DIR)" KEY="$(KEY)" $(ops) backup $(stack)
+	@$(ops) backup $(stack)
 
 backups:  ## List the backups [DIR=, JSON=1]
-	@DIR="$(DIR)" $(ops) backups $(stack) $(json)
+	@$(ops) backups $(stack) $(json)
 
 verify-backup:  ## Read an archive to its end, and say what is in it: FILE=...
-	@FILE="$(FILE)" KEY="$(KEY)" $(ops) verify-backup $(stack)
+	@$(ops) verify-backup $(stack)
 
 restore:  ## Put a backup in the place of the stack's data, after a question: FILE=...
-	@FILE="$(FILE)" KEY="$(KEY)" $(ops) restore $(stack)
+	@$(ops) restore $(stack)
 
 upgrade:  ## Tell what images `make up` would change, and which have a newer one [JSON=1]
 	@$(ops) upgrade $(stack) $(json)
 
 upgrade-postgres:  ## Move a database to a newer major version: SERVICE=db IMAGE=postgres:17
-	@$(ops) upgrade-postgres $(stack) $(service) --image $(or $(IMAGE),$(error say to which image: make upgrade-postgres IMAGE=postgres:17))
+	@$(ops) upgrade-postgres $(stack) $(service) --image $(if $(IMAGE),"$$IMAGE",$(error say to which image: make upgrade-postgres IMAGE=postgres:17))
 
 graph:  ## Draw the topology: FORMAT=svg or mermaid, OUT=file
-	@$(ops) graph $(stack) $(if $(FORMAT),--format $(FORMAT)) $(if $(OUT),--out $(OUT))
+	@$(ops) graph $(stack) $(if $(FORMAT),--format "$$FORMAT") $(if $(OUT),--out "$$OUT")
 
 compose:  ## Write an equivalent compose file, in DIR or compose/STACK
-	@$(ops) compose $(stack) $(if $(DIR),--folder $(DIR))
+	@$(ops) compose $(stack) $(if $(DIR),--folder "$$DIR")
 
 test:  ## Everything: lint, types, unit, application and end-to-end tests
 	@$(ops) test
@@ -113,7 +118,7 @@ test-app:  ## Tests of the application and the simulator
 	@$(ops) test-app $(ARGS)
 
 contract:  ## Tests of Evolution API's contract: on the simulator, or on URL=... KEY=...
-	@$(if $(URL),EVOLUTION_CONTRACT_URL=$(URL) EVOLUTION_CONTRACT_KEY=$(KEY)) $(ops) contract $(ARGS)
+	@$(if $(URL),EVOLUTION_CONTRACT_URL="$$URL" EVOLUTION_CONTRACT_KEY="$$KEY") $(ops) contract $(ARGS)
 
 test-e2e:  ## Tests on the real engine
 	@$(ops) test-e2e $(ARGS)

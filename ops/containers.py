@@ -70,7 +70,8 @@ def run_inside(stack: str, service: str, command: Sequence[str], number: int = 1
     cli = shutil.which("docker")
     if cli:
         terminal = ["--tty"] if sys.stdin.isatty() and sys.stdout.isatty() else []
-        os.execv(cli, [cli, "exec", "--interactive", *terminal, container.id, *command])  # noqa: S606 - so that the terminal is its own
+        arguments = [cli, "exec", "--interactive", *terminal, container.id, *command]
+        os.execve(cli, arguments, {**os.environ, **engine.chosen()})  # noqa: S606 - so that the terminal is its own
     return _without_cli(client, container.id, command)
 
 

@@ -6,7 +6,6 @@ import contextlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ops.errors import OperatorError
@@ -66,7 +65,7 @@ class Observed:
 
 
 def connect(variables: Mapping[str, str] | None = None) -> DockerClient:
-    """A client of the engine that `variables` name, else the one that the user's own Docker would talk to.
+    """A client of the engine that `variables` name, else of the one that the set-up would take.
 
     Raises:
         OperatorError: no engine answers.
@@ -74,7 +73,7 @@ def connect(variables: Mapping[str, str] | None = None) -> DockerClient:
     import docker  # noqa: PLC0415 - costs 0.15 s, which `make help` need not pay
     from docker.errors import DockerException  # noqa: PLC0415
 
-    environment = {**os.environ, **(variables if variables is not None else _chosen())}
+    environment = {**os.environ, **(variables if variables is not None else chosen())}
     try:
         return docker.from_env(environment=environment, version="auto", timeout=60)
     except DockerException as error:
@@ -84,11 +83,11 @@ def connect(variables: Mapping[str, str] | None = None) -> DockerClient:
         ) from error
 
 
-def _chosen() -> dict[str, str]:
-    from ops.setup.engine import host_of  # noqa: PLC0415
+def chosen() -> dict[str, str]:
+    """What to add to the environment to reach the engine that the set-up would take."""
+    from ops.setup.engine import variables_of  # noqa: PLC0415
 
-    host = host_of(os.environ, Path.home())
-    return {"DOCKER_HOST": host} if host else {}
+    return variables_of(os.environ)
 
 
 def look(client: DockerClient, project: str) -> Observed:

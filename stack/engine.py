@@ -76,20 +76,20 @@ class ProbeResult:
 
 
 class Engine:
-    """The Docker engine that DOCKER_HOST, or else the default socket, gives.
+    """The Docker engine that DOCKER_HOST of an environment, or else the default socket, gives.
 
     Attributes:
         connected: when the program began to look.
     """
 
-    def __init__(self) -> None:
-        """Connect.
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        """Connect, by the variables of `environment`, or of this process.
 
         Raises:
             EngineError: no engine answers.
         """
         try:
-            self._client = docker.from_env(timeout=_TIMEOUT, max_pool_size=32)
+            self._client = docker.from_env(timeout=_TIMEOUT, max_pool_size=32, environment=environment)
             self._client.ping()
         except (DockerException, requests.RequestException) as error:
             raise EngineError(

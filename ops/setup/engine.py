@@ -71,9 +71,21 @@ def ensure(environment: Mapping[str, str]) -> Engine:
     problems = {host: _problem(host) for host in _local_hosts(environment)}
     for host, problem in problems.items():
         if not problem:
-            return Engine(host, {} if host == DEFAULT_HOST else {"DOCKER_HOST": host})
+            return Engine(host, _named(host))
     _make(problems[DEFAULT_HOST])
     return Engine(DEFAULT_HOST, {})
+
+
+def variables_of(environment: Mapping[str, str]) -> dict[str, str]:
+    """What to add to an environment to reach the engine that `ensure` would take, without making one: nothing for the default one."""
+    given = host_of(environment, Path.home())
+    if given is not None:
+        return {"DOCKER_HOST": given}
+    return _named(next((host for host in _local_hosts(environment) if not _problem(host)), DEFAULT_HOST))
+
+
+def _named(host: str) -> dict[str, str]:
+    return {} if host == DEFAULT_HOST else {"DOCKER_HOST": host}
 
 
 def host_of(environment: Mapping[str, str], home: Path) -> str | None:

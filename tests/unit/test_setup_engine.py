@@ -12,16 +12,20 @@ from pathlib import Path
 
 import pytest
 
+from ops.engine import connect
 from ops.setup import engine
 from ops.setup.errors import SetupError
+
+API = "1.36"
+"""By which this engine is told from one that the machine may have."""
 
 
 class Answer(BaseHTTPRequestHandler):
     """An engine that has one image."""
 
     def do_GET(self) -> None:
-        body = json.dumps({"Config": {"Labels": {"k": "v"}}}).encode()
-        self.send_response(200 if self.path in {"/_ping", "/images/some/image:1/json"} else 404)
+        body = json.dumps({"Config": {"Labels": {"k": "v"}}, "ApiVersion": API}).encode()
+        self.send_response(200 if self.path in {"/_ping", "/version", "/images/some/image:1/json"} else 404)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -62,6 +66,27 @@ def test_an_engine_that_answers_is_used_and_pulumi_is_told_where_it_is(socket: s
     assert found.variables == {"DOCKER_HOST": socket}
     assert found.image_labels("some/image:1") == {"k": "v"}
     assert found.image_labels("no/such:1") is None
+
+
+@pytest.fixture
+def rootless(socket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A machine whose only engine is one that the set-up finds by itself."""
+    monkeypatch.setattr(engine, "DEFAULT_HOST", f"unix://{tmp_path}/none.sock")
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    return socket
+
+
+def test_an_engine_that_the_set_up_finds_by_itself_is_found_by_every_command(rootless: str) -> None:
+    assert engine.ensure(os.environ).variables == engine.variables_of(os.environ) == {"DOCKER_HOST": rootless}
+    assert connect().api.api_version == API
+
+
+def test_commands_look_at_the_default_engine_when_none_answers(rootless: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    assert engine.variables_of(os.environ) == {}, rootless
 
 
 def test_a_given_engine_that_does_not_answer_is_named_and_no_other_is_taken(tmp_path: Path) -> None:

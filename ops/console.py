@@ -25,11 +25,11 @@ def complain(text: str, colour: str | None = "red") -> None:
 
 
 def report(error: OperatorError) -> None:
-    """Write a failure: what, cause, mend."""
-    complain(error.what)
-    for part in (error.cause, error.mend):
-        if part:
-            complain(part, colour=None)
+    """Write a failure, and what belongs to it."""
+    first, *more = error.lines
+    complain(first)
+    for line in more:
+        complain(line, colour=None)
 
 
 def columns(rows: list[tuple[str, ...]]) -> list[str]:

@@ -11,8 +11,16 @@ class OperatorError(Exception):
     """
 
     def __init__(self, what: str, cause: str = "", mend: str = "") -> None:
+        super().__init__(what, cause, mend)
         self.what, self.cause, self.mend = what, cause, mend
-        super().__init__("\n".join(part for part in (what, cause, mend) if part))
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What the user reads, the failure itself first."""
+        return tuple(part for part in (self.what, self.cause, self.mend) if part)
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
 
 
 class Stopped(Exception):  # noqa: N818 - being asked to stop is no error

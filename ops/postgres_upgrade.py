@@ -18,14 +18,12 @@ from ops.console import ask, count, say
 from ops.containers import of_stack
 from ops.errors import OperatorError
 from ops.pulumi import run_quietly
-from ops.session import open_session, settings_file
-from ops.setup.stack_state import configuration_of
+from ops.session import open_session, settings_file, stack_settings
 from ops.tasks import with_setting
 from ops.up import up
 from stack.naming import Naming
 from stack.services.postgres_names import PREFIXES, VOLUMES
 from stack.services.postgres_versions import data_version, reference_version
-from stack.settings import SettingsError, load
 from stack.vocabulary import ServiceName, VolumeName
 
 if TYPE_CHECKING:
@@ -36,7 +34,6 @@ if TYPE_CHECKING:
 
     from ops.engine import SeenContainer
     from ops.session import Session
-    from stack.settings import Settings
 
 _USERS = {ServiceName.DB: ServiceName.APP, ServiceName.EVOLUTION_POSTGRES: ServiceName.EVOLUTION_API}
 _READY_SECONDS = 120
@@ -77,7 +74,7 @@ def upgrade_postgres(stack: str, service: str, image: str, agreed: bool) -> None
     name = ServiceName(service)
     session = open_session(stack)
     client = engine.connect(session.variables)
-    settings = _settings(session)
+    settings = stack_settings(session.folder, stack)
     old = of_stack(client, stack, name)[0]
     have, wanted = _versions(client, old, image)
     naming = Naming(settings.project, stack)
@@ -91,13 +88,6 @@ def upgrade_postgres(stack: str, service: str, image: str, agreed: bool) -> None
     _flip(session, name, image, target)
     up(stack)
     say(f"{name} is PostgreSQL {wanted} now. The old data is kept: `docker volume rm` removes it when nobody needs it any more.", "green")
-
-
-def _settings(session: Session) -> Settings:
-    try:
-        return load(session.folder, session.stack, configuration_of(session.folder, session.stack))
-    except SettingsError as error:
-        raise OperatorError(str(error)) from error
 
 
 def _versions(client: DockerClient, old: SeenContainer, image: str) -> tuple[int, int]:

@@ -14,11 +14,9 @@ from docker.errors import APIError
 from ops import engine
 from ops.console import ask, say
 from ops.errors import OperatorError
-from ops.session import open_session
-from ops.setup.stack_state import configuration_of
+from ops.session import open_session, stack_settings
 from ops.up import up
 from stack.services import postgres_names
-from stack.settings import SettingsError, load
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -55,10 +53,7 @@ def rename(stack: str, service: str, agreed: bool) -> None:
         OperatorError: there is nothing to rename, the names are taken, the user did not agree, or the `up` failed.
     """
     session = open_session(stack)
-    try:
-        settings = load(session.folder, stack, configuration_of(session.folder, stack))
-    except SettingsError as error:
-        raise OperatorError(str(error)) from error
+    settings = stack_settings(session.folder, stack)
     client = engine.connect(session.variables)
     steps = _steps(client, settings, service)
     for step in steps:

@@ -18,11 +18,9 @@ from ops.checkpoint import CONTAINER
 from ops.console import ask, columns, say
 from ops.errors import OperatorError
 from ops.pulumi import run_quietly
-from ops.session import open_session, settings_file
-from ops.setup.stack_state import configuration_of
+from ops.session import open_session, settings_file, stack_settings
 from ops.up import up
 from stack.credentials import ACCEPTED_BY, resource_name
-from stack.settings import SettingsError, load
 from stack.vocabulary import ServiceName
 
 if TYPE_CHECKING:
@@ -125,10 +123,7 @@ def _given(session: Session) -> dict[str, str]:
     Raises:
         OperatorError: the settings are wrong.
     """
-    try:
-        settings = load(session.folder, session.stack, configuration_of(session.folder, session.stack))
-    except SettingsError as error:
-        raise OperatorError(str(error)) from error
+    settings = stack_settings(session.folder, session.stack)
     file = settings_file(session.folder, session.stack)
     in_file = dotenv_values(file, interpolate=False) if file.is_file() else {}
     found = {name for name in (*ACCEPTED_BY, _KEY_SENT) if getattr(settings, name) is not None}

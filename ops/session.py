@@ -12,6 +12,7 @@ from stack.naming import settings_file_name
 
 if TYPE_CHECKING:
     from ops.checkpoint import Checkpoint
+    from stack.settings import Settings
 
 FOLDER = Path(__file__).resolve().parent.parent
 """The project."""
@@ -55,12 +56,9 @@ def open_session(stack: str, folder: Path = FOLDER) -> Session:
     Raises:
         OperatorError: something is missing and can't be made here.
     """
-    from ops.setup import SetupError, prepare  # noqa: PLC0415 - commands that need no Pulumi don't pay for it
+    from ops.setup import prepare  # noqa: PLC0415 - commands that need no Pulumi don't pay for it
 
-    try:
-        environment = prepare(folder, stack)
-    except SetupError as error:
-        raise OperatorError(str(error)) from error
+    environment = prepare(folder, stack)
     return Session(folder=folder, stack=stack, pulumi=environment.pulumi, variables=dict(environment.variables))
 
 
@@ -70,19 +68,35 @@ def project_name(folder: Path, stack: str, checkpoint: Checkpoint) -> str:
     Raises:
         OperatorError: the settings are wrong.
     """
-    if checkpoint.project:
-        return checkpoint.project
-    from ops.setup.stack_state import configuration_of  # noqa: PLC0415
-    from stack.settings import SettingsError, load  # noqa: PLC0415 - a quarter of a second, needed only while there are no containers
+    return checkpoint.project or stack_settings(folder, stack).project
+
+
+def stack_settings(folder: Path, stack: str, text: str | None = None) -> Settings:
+    """The settings of a stack, from all their layers, what its configuration has encrypted included.
+
+    Args:
+        folder: the project.
+        stack: the stack's name.
+        text: what its settings file is about to hold, in place of what it holds.
+
+    Raises:
+        OperatorError: the settings are wrong, or what is encrypted can't be read.
+    """
+    from ops.setup import full_configuration  # noqa: PLC0415
+    from stack.settings import SettingsError, load  # noqa: PLC0415 - a quarter of a second, and not every command needs it
 
     try:
-        return load(folder, stack, configuration_of(folder, stack)).project
+        return load(folder, stack, full_configuration(folder, stack), text)
     except SettingsError as error:
         raise OperatorError(str(error)) from error
 
 
 def settings_file(folder: Path, stack: str) -> Path:
-    """The file of settings that the stack names."""
-    from ops.setup.stack_state import configuration_of  # noqa: PLC0415
+    """The file of settings that the stack names.
+
+    Raises:
+        OperatorError: the stack's configuration can't be read.
+    """
+    from ops.setup.configuration import configuration_of  # noqa: PLC0415
 
     return folder / settings_file_name(stack, configuration_of(folder, stack))

@@ -12,13 +12,10 @@ from docker.errors import DockerException, ImageNotFound
 from ops import engine
 from ops.console import columns, complain, say
 from ops.containers import of_stack
-from ops.errors import OperatorError
-from ops.session import FOLDER
-from ops.setup.stack_state import configuration_of
+from ops.session import FOLDER, stack_settings
 from ops.status import image_name
 from stack.images import local_image, reference_of
 from stack.services import postgres_versions
-from stack.settings import SettingsError, load
 from stack.vocabulary import ServiceName
 
 if TYPE_CHECKING:
@@ -49,10 +46,7 @@ class Change:
 def upgrade(stack: str, as_json: bool) -> int:
     """Tell; 1 when a change would be refused."""
     client = engine.connect()
-    try:
-        settings = load(FOLDER, stack, configuration_of(FOLDER, stack))
-    except SettingsError as error:
-        raise OperatorError(str(error)) from error
+    settings = stack_settings(FOLDER, stack)
     found = {container.service: container for container in reversed(of_stack(client, stack))}
     with ThreadPoolExecutor(max_workers=len(found)) as pool:
         changes = list(

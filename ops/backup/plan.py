@@ -5,13 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ops.errors import OperatorError
-from ops.session import FOLDER
-
-if TYPE_CHECKING:
-    from stack.settings import Settings
+from ops.session import FOLDER, stack_settings
 
 _KEY_FILE_LIMIT = 4096
 
@@ -44,7 +40,7 @@ def options(stack: str, folder: str = "", key: str = "") -> Options:
     Raises:
         OperatorError: the settings are wrong, or the key file can't be read.
     """
-    settings = _settings(stack)
+    settings = stack_settings(FOLDER, stack)
     configured = settings.backup_key.get_secret_value() if settings.backup_key else None
     return Options(
         folder=FOLDER / Path(folder or settings.backup_dir).expanduser(),
@@ -52,16 +48,6 @@ def options(stack: str, folder: str = "", key: str = "") -> Options:
         keep=settings.backup_keep,
         keep_days=settings.backup_keep_days,
     )
-
-
-def _settings(stack: str) -> Settings:
-    from ops.setup.stack_state import configuration_of  # noqa: PLC0415
-    from stack.settings import SettingsError, load  # noqa: PLC0415 - a quarter of a second
-
-    try:
-        return load(FOLDER, stack, configuration_of(FOLDER, stack))
-    except SettingsError as error:
-        raise OperatorError(str(error)) from error
 
 
 def read_key(given: str) -> str:

@@ -6,7 +6,8 @@ from unittest.mock import Mock
 
 import pytest
 
-from ops.doctor import guard
+import ops.engine
+from ops.doctor import guard, plans
 from ops.doctor.credentials import trials
 from ops.doctor.findings import Verdict
 from ops.doctor.machine import clock, disk, engine_version, memory
@@ -14,6 +15,7 @@ from ops.doctor.running import condition
 from ops.doctor.trouble import SIGNS, signs_in
 from ops.errors import OperatorError
 from ops.status import Status, age
+from stack.engine import EngineError
 from stack.vocabulary import ServiceName
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -125,6 +127,40 @@ def test_a_healthy_container_gets_no_more_than_a_good_word() -> None:
 def test_a_log_line_that_means_trouble_is_explained(service: str, line: str, times: int, meaning: str) -> None:
     assert meaning in " ".join(sign.meaning for sign, _ in signs_in(service, [line] * times))
     assert not signs_in(service, [line] * (times - 1)), "fewer lines are a passing moment"
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
+    """The environments by which the doctor looked for an engine that holds ports; none answers."""
+    environments: list[dict[str, str]] = []
+
+    def connect(environment: dict[str, str]) -> None:
+        environments.append(environment)
+        raise EngineError("No Docker engine answers. Start it.")
+
+    monkeypatch.setattr(plans, "Engine", connect)
+    monkeypatch.setattr(ops.engine, "chosen", lambda: {"DOCKER_HOST": "unix:///of-the-context.sock"})
+    return environments
+
+
+def test_the_ports_are_looked_at_on_the_engine_of_all_other_commands(tmp_path: Path, asked: list[dict[str, str]]) -> None:
+    (tmp_path / ".state").mkdir()
+    (tmp_path / ".state" / "machine.env").write_text("IMAGES=local\n")
+    found = {finding.subject: finding for finding in plans.plans(Mock(), tmp_path, "dev")}
+    assert [environment["DOCKER_HOST"] for environment in asked] == ["unix:///of-the-context.sock"]
+    assert (found["ports"].verdict, found["ports"].said) == (Verdict.BAD, "No Docker engine answers. Start it.")
+    assert found["settings"].verdict is found["images"].verdict is Verdict.GOOD, "what can be looked at is"
+
+
+def test_the_doctor_finds_an_empty_passphrase_and_an_unreadable_configuration_bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "")
+    (tmp_path / "Pulumi.prod.yaml").write_text("config:\n  whatsapp:ENVIRONMENT: production\n")
+    found = {finding.subject: finding for finding in plans.plans(Mock(), tmp_path, "prod")}
+    assert found["passphrase"].verdict is Verdict.BAD
+    assert "PULUMI_CONFIG_PASSPHRASE is empty" in found["passphrase"].said
+    (tmp_path / "Pulumi.prod.yaml").write_bytes(b"\xff")
+    for finding in plans.plans(Mock(), tmp_path, "prod"):
+        assert (finding.verdict, "Pulumi.prod.yaml can't be read" in finding.said) == (Verdict.BAD, True)
 
 
 def test_ordinary_lines_mean_nothing() -> None:

@@ -1,4 +1,4 @@
-"""Passphrases, and a working tree that stays clean although Pulumi writes a salt into a file of the project."""
+"""A working tree that stays clean although Pulumi writes a salt into a file of the project."""
 
 import json
 import subprocess
@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from ops.setup import stack_state
-from ops.setup.errors import SetupError
 
 SALT = "v1:c2FsdA==:v1:abc"
 PRODUCTION = "config:\n  whatsapp:ENVIRONMENT: production\n"
@@ -19,55 +18,6 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / "Pulumi.dev.yaml").write_text("config:\n  whatsapp:ENVIRONMENT: development\n")
     (tmp_path / "Pulumi.prod.yaml").write_text(PRODUCTION)
     return tmp_path
-
-
-@pytest.mark.parametrize("stack", ["dev", "somebody"])
-def test_a_development_stack_needs_no_passphrase_of_its_own(project: Path, stack: str) -> None:
-    assert stack_state.passphrase_variables(project, stack, {}) == {"PULUMI_CONFIG_PASSPHRASE": "development"}
-
-
-def test_a_production_stack_without_a_passphrase_is_refused_with_the_ways_to_give_one(project: Path) -> None:
-    with pytest.raises(SetupError) as raised:
-        stack_state.passphrase_variables(project, "prod", {})
-    for way in ("PULUMI_CONFIG_PASSPHRASE,", "PULUMI_CONFIG_PASSPHRASE_FILE", ".state/passphrase.prod"):
-        assert way in raised.value.mend, f"{way} is a way to mend it"
-
-
-@pytest.mark.parametrize("stack", ["dev", "prod"])
-@pytest.mark.parametrize("given", [{"PULUMI_CONFIG_PASSPHRASE": ""}, {"PULUMI_CONFIG_PASSPHRASE_FILE": "/secret"}])
-def test_the_passphrase_of_the_caller_wins(project: Path, stack: str, given: dict[str, str]) -> None:
-    (project / ".state" / f"passphrase.{stack}").write_text("from the file")
-    assert stack_state.passphrase_variables(project, stack, {**given, "HOME": "/root"}) == given
-
-
-def test_a_passphrase_file_in_the_state_serves_its_stack_alone(project: Path) -> None:
-    file = project / ".state" / "passphrase.prod"
-    file.write_text("secret")
-    assert stack_state.passphrase_variables(project, "prod", {}) == {"PULUMI_CONFIG_PASSPHRASE_FILE": str(file)}
-    assert "PULUMI_CONFIG_PASSPHRASE_FILE" not in stack_state.passphrase_variables(project, "dev", {})
-
-
-def test_what_make_env_printed_for_one_stack_does_not_encrypt_another(project: Path) -> None:
-    with pytest.raises(SetupError):
-        stack_state.passphrase_variables(project, "prod", {"PULUMI_CONFIG_PASSPHRASE": "development"})
-    file = project / ".state" / "passphrase.prod"
-    file.write_text("secret\n")
-    assert stack_state.passphrase_variables(project, "prod", {"PULUMI_CONFIG_PASSPHRASE": "development"}) == {
-        "PULUMI_CONFIG_PASSPHRASE": "secret"
-    }, "Pulumi prefers the variable to the file, so the variable must be replaced"
-    development = stack_state.passphrase_variables(project, "dev", {"PULUMI_CONFIG_PASSPHRASE_FILE": str(file)})
-    assert development == {"PULUMI_CONFIG_PASSPHRASE": "development"}
-
-
-def test_a_settings_file_that_is_no_mapping_is_named(project: Path) -> None:
-    (project / "Pulumi.prod.yaml").write_text("- a list\n")
-    with pytest.raises(SetupError, match=r"Pulumi\.prod\.yaml"):
-        stack_state.passphrase_variables(project, "prod", {})
-
-
-def test_encrypted_values_are_not_taken_for_plain_ones(project: Path) -> None:
-    (project / "Pulumi.prod.yaml").write_text("config:\n  whatsapp:A: plain\n  whatsapp:B:\n    secure: v1:x\n  docker:host: other\n")
-    assert stack_state.configuration_of(project, "prod") == {"A": "plain"}
 
 
 def git(project: Path, *arguments: str) -> str:
@@ -140,6 +90,14 @@ def test_a_salt_that_is_there_is_left_alone(project: Path) -> None:
     (project / "Pulumi.prod.yaml").write_text(text)
     stack_state.restore_salt(project, "prod")
     assert (project / "Pulumi.prod.yaml").read_text() == text
+
+
+def test_the_salt_is_that_of_the_settings_file_else_that_of_the_state(project: Path) -> None:
+    assert stack_state.salt_of(project, "prod") is None
+    put_state(project, {"latest": {"secrets_providers": {"state": {"salt": SALT}}}})
+    assert stack_state.salt_of(project, "prod") == SALT
+    (project / "Pulumi.prod.yaml").write_text("encryptionsalt: v1:own\n")
+    assert stack_state.salt_of(project, "prod") == "v1:own"
 
 
 @pytest.mark.parametrize("checkpoint", [{}, {"latest": None}, {"latest": {}}])

@@ -179,7 +179,7 @@ def rebuild(stack: str, service: str) -> None:
 
 @commands.command()
 @_stack
-@click.option("--app", required=True, type=click.IntRange(1, 50), help="How many app containers.")
+@click.option("--app", required=True, type=int, help="How many app containers.")
 def scale(stack: str, app: int) -> None:
     """Set the number of app containers, in the settings file, and bring the stack there."""
     from ops.tasks import scale

@@ -18,7 +18,7 @@ from typing import NamedTuple, NoReturn
 PROJECT = Path(__file__).resolve().parent.parent
 MARK = "whatsapp-stack.mark"
 """The file in the environment that says what it was made for, and how far that got."""
-NEEDS_TESTS = frozenset({"test", "test-unit", "test-app", "test-e2e", "lint", "bench"})
+NEEDS_TESTS = frozenset({"test", "test-unit", "test-app", "contract", "test-e2e", "test-faults", "lint", "bench"})
 """Commands that need tests/requirements.txt, which includes requirements.txt."""
 
 

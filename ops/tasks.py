@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from ops import checkpoint
 from ops.console import say
 from ops.errors import OperatorError
-from ops.session import FOLDER, settings_file, state_folder
+from ops.session import FOLDER, settings_file, stack_settings, state_folder
 from ops.up import up
+from stack.reading import UnreadableError, text_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,13 +31,20 @@ def scale(stack: str, replicas: int) -> None:
 
     Pulumi converges to what is written down: a number that stood nowhere would be undone by the next `up`. The file is the one that
     only this machine has and that wins over everything else; a stack's tracked configuration is not touched.
+
+    Raises:
+        OperatorError: the settings would be wrong with it, or are so already; or the `up` failed.
     """
     file = settings_file(FOLDER, stack)
-    before = file.read_text(encoding="utf-8") if file.is_file() else ""
+    try:
+        before = text_of(file.parent, file.name) or ""
+    except UnreadableError as error:
+        raise OperatorError(str(error)) from error
     after = with_setting(before, REPLICAS, str(replicas))
+    stack_settings(FOLDER, stack, after)
     if after != before:
         file.write_text(after, encoding="utf-8")
-        say(f"{REPLICAS}={replicas} is now in {file.relative_to(FOLDER)}")
+        say(f"{REPLICAS}={replicas} is now in {file.name}")
     up(stack)
 
 

@@ -1,6 +1,8 @@
 """The commands around Pulumi: files they read and write, what they show, and the Makefile in front of them."""
 
+import os
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -8,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from ops import checks
+from ops import bootstrap, checks, containers, engine, tasks
 from ops.__main__ import commands, main
 from ops.checkpoint import Checkpoint, KnownContainer
 from ops.engine import SeenContainer
 from ops.errors import OperatorError, Stopped
 from ops.logs import Line, label, moment, split
 from ops.session import project_name, settings_file
-from ops.setup.stack_state import configuration_of
+from ops.setup import SetupError
 from ops.tasks import image_urns, with_setting
 from ops.up import table
 
@@ -57,6 +59,10 @@ def test_make_test_runs_every_check_cheapest_first() -> None:
     assert everything == tuple(step for group in groups for step in checks.GROUPS[group])
 
 
+def test_every_check_gets_the_test_packages_first() -> None:
+    assert checks.GROUPS.keys() <= bootstrap.NEEDS_TESTS
+
+
 def test_a_failing_check_is_named_and_ends_the_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     steps = (
         checks.Step("first", ("this",), "x"),
@@ -83,12 +89,52 @@ def test_scaling_changes_one_line_of_the_settings_and_no_other(before: str, afte
     assert with_setting(before, "APP_REPLICAS", "3") == after
 
 
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in the project's place, where an `up` does nothing."""
+    monkeypatch.setattr(tasks, "FOLDER", tmp_path)
+    monkeypatch.setattr(tasks, "up", lambda _stack: None)
+    return tmp_path
+
+
+def test_scaling_writes_the_number_down(project: Path) -> None:
+    tasks.scale("dev", 32)
+    assert (project / ".env").read_text() == "APP_REPLICAS=32\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "replicas", "word"),
+    [
+        (b"TZ=UTC\n", 33, "less than or equal to 32"),
+        (b"TZ=UTC\n", 0, "greater than or equal to 1"),
+        (b"APP_PORT=8079\n", 2, "both take host port 8080"),
+        (b"APP_REPLICAS=1\nAPP_REPLICAS=2\n", 3, "is given before"),
+        (b"TZ=caf\xe9\n", 2, ".env can't be read"),
+        (None, 33, "less than or equal to 32"),
+    ],
+)
+def test_a_number_that_the_settings_refuse_is_not_written_down(project: Path, before: bytes | None, replicas: int, word: str) -> None:
+    file = project / ".env"
+    if before is not None:
+        file.write_bytes(before)
+    with pytest.raises(OperatorError) as refused:
+        tasks.scale("dev", replicas)
+    assert word in str(refused.value)
+    assert (file.read_bytes() if file.exists() else None) == before
+
+
+def test_scaling_makes_no_settings_of_a_production_stack_that_has_none(project: Path) -> None:
+    (project / "Pulumi.prod.yaml").write_text("config:\n  whatsapp:ENVIRONMENT: production\n")
+    with pytest.raises(OperatorError, match=r"\.env\.prod is missing"):
+        tasks.scale("prod", 2)
+    assert not (project / ".env.prod").exists(), "with it, the stack would no longer be refused"
+
+
 def test_the_settings_file_is_the_one_that_the_stack_names(tmp_path: Path) -> None:
     assert settings_file(tmp_path, "dev").name == ".env"
     assert settings_file(tmp_path, "prod").name == ".env.prod"
     (tmp_path / "Pulumi.prod.yaml").write_text("config:\n  whatsapp:ENV_FILE: elsewhere.env\n  whatsapp:KEY: {secure: v1}\n")
     assert settings_file(tmp_path, "prod").name == "elsewhere.env"
-    assert configuration_of(tmp_path, "prod") == {"ENV_FILE": "elsewhere.env"}, "an encrypted value is no setting that can be checked here"
 
 
 def test_the_project_is_called_as_its_containers_are_else_as_the_settings_say(tmp_path: Path) -> None:
@@ -133,6 +179,18 @@ def test_log_lines_carry_their_service_and_keep_their_text() -> None:
     assert label(replace(APP, number=2)) == "app-2"
 
 
+def test_a_command_inside_a_container_is_run_on_the_engine_of_all_other_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, str] = {}
+    monkeypatch.setattr(engine, "connect", lambda: None)
+    monkeypatch.setattr(engine, "chosen", lambda: {"DOCKER_HOST": "unix:///rootless.sock"})
+    monkeypatch.setattr(containers, "of_stack", lambda *_: [APP])
+    monkeypatch.setattr(containers, "_without_cli", lambda *_: 0)
+    monkeypatch.setattr(shutil, "which", lambda _name: "/usr/bin/docker")
+    monkeypatch.setattr(os, "execve", lambda _file, _arguments, environment: seen.update(environment))
+    containers.run_inside("dev", "app", ["true"])
+    assert seen["DOCKER_HOST"] == "unix:///rootless.sock"
+
+
 def fail(error: BaseException) -> Callable[..., object]:
     def run(**_: object) -> None:
         raise error
@@ -144,6 +202,7 @@ def fail(error: BaseException) -> Callable[..., object]:
     ("error", "code", "word"),
     [
         (OperatorError("It is broken.", "Somebody broke it.", "Mend it."), 1, "It is broken.\nSomebody broke it.\nMend it.\n"),
+        (SetupError("Docker", "it is away.", "start it"), 1, "Docker: it is away.\n  To mend it: start it\n"),
         (Stopped(), 130, "run the same command again"),
         (KeyboardInterrupt(), 130, "run the same command again"),
         (ConnectionError("the engine went away"), 1, "the engine went away"),

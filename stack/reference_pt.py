@@ -28,7 +28,7 @@ _WRITTEN: dict[str, str] = {
     "BACKUP_DIR": "Pasta dos backups: absoluta, ou abaixo da pasta do projeto",
     "BACKUP_KEEP": "Número de backups mantidos por stack; 0 mantém todos",
     "BACKUP_KEEP_DAYS": "Dias durante os quais um backup é mantido; 0 mantém sem limite de idade",
-    "BACKUP_KEY": "Frase-chave com que os backups são criptografados; sem ela ficam legíveis; depois de usada, não há restauração sem ela",
+    "BACKUP_KEY": "Frase secreta com que os backups são criptografados; sem ela, ficam legíveis; uma vez usada, não há restauração sem ela",
     "ENVIRONMENT": "`development` ou `production`",
     "ENV_FILE": "Arquivo de configurações (`.env` para dev, `.env.<stack>` para os outros); só na configuração do stack",
     "PROJECT_NAME": "Nome do projeto Compose; use o nome de um projeto existente para adotar os volumes dele",

@@ -15,6 +15,7 @@ set -Eeuo pipefail
 readonly DATA=${PGDATA:-/var/lib/postgresql/data}
 readonly NAMES=$DATA/stack.names # the user and the database of the settings, as they were last
 readonly AGREED=$DATA/stack.rename
+readonly HERE="SERVICE=$(hostname) (with STACK=... where it isn't dev)"
 readonly LOOK=(
   "SELECT rolname AS role_found FROM pg_catalog.pg_roles WHERE rolname !~ '^pg_'"
   "SELECT datname AS database_found FROM pg_catalog.pg_database WHERE datallowconn AND NOT datistemplate"
@@ -45,7 +46,7 @@ check_version() {
   image=${image%%[.a-z ]*}
   [[ $have == "$image" ]] || fail \
     "the volume holds a PostgreSQL $have cluster and the image is PostgreSQL $image, which can't read it." \
-    "Go back to an image of PostgreSQL $have; to move to $image, dump the databases with the old image (pg_dumpall) and restore them into a new volume."
+    "Go back to an image of PostgreSQL $have; from there to a newer one: make upgrade-postgres IMAGE=... $HERE."
   [[ -s $DATA/global/pg_control ]] || fail \
     "the volume's cluster is incomplete (no global/pg_control): most likely, making it was interrupted." \
     "If this volume was never in use, remove it and start again; if it was, restore a backup into a new one."
@@ -118,7 +119,7 @@ check_names() {
   if [[ ${had[0]} != "$user" && ", $(names role_found), " == *", ${had[0]}, "* ]] \
     || [[ ${had[1]} != "$database" && ", $(names database_found), " == *", ${had[1]}, "* ]]; then
     fail "the settings name the user \"$user\" and the database \"$database\", but the volume's data is that of the user \"${had[0]}\" in the database \"${had[1]}\"." \
-      "Nothing was changed. Set the names back; or keep the data under the new ones: make rename SERVICE=$(hostname) (with STACK=... where it isn't dev)."
+      "Nothing was changed. Set the names back; or keep the data under the new ones: make rename $HERE."
   fi
 }
 
@@ -134,10 +135,10 @@ reconcile() {
   if ((status == 0)) || [[ -n $(names role_found) ]]; then
     [[ $(names role_wanted) == "$user" ]] || fail \
       "POSTGRES_USER is \"$user\", but the volume's cluster has no such role; it has: $(names role_found)." \
-      "The variable counts only while a volume is new. Set it back, or create the role first (CREATE ROLE ... SUPERUSER), or use a new volume."
+      "The variable counts only while a volume is new. Set it to the one that is there; from there to another name: make rename $HERE."
     [[ $(names database_wanted) == "$database" ]] || fail \
       "POSTGRES_DB is \"$database\", but the volume's cluster has no such database; it has: $(names database_found)." \
-      "The variable counts only while a volume is new. Set it back, or create the database first (CREATE DATABASE ...), or use a new volume."
+      "The variable counts only while a volume is new. Set it to the one that is there; from there to another name: make rename $HERE."
   fi
   ((status == 0)) || fail_as_told "set the password of \"$user\""
   printf '%s\n' "$user" "$database" > "$NAMES.new"

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from dotenv import dotenv_values
 
+from ops.backup.commands import BACKUPS
 from stack.reference import env_example, table
 from stack.reference_pt import DESCRIPTIONS, SECTIONS_IN_PORTUGUESE
 from stack.settings import NAMES, SECTIONS, load
@@ -131,6 +132,35 @@ def test_every_message_in_the_troubleshooting_table_is_one_of_the_code(name: str
     parts = [part for message in messages if message not in _MESSAGES_OF_THE_ENGINE for part in message.split("…")]
     assert len(messages) > 10, "the pattern no longer finds what it looks for"
     assert [part for part in parts if part not in code] == []
+
+
+@each_readme
+def test_every_command_of_backups_and_their_page_are_in_each_readme(name: str) -> None:
+    chapter = prose(name).partition("\n### Backups\n")[2].partition("\n## ")[0]
+    blocks = "\n".join(code_blocks(name))
+    assert [command for command in BACKUPS if f"\nmake {command.name}" not in blocks] == []
+    assert "](docs/backup.md)" in chapter
+
+
+@each_readme
+@pytest.mark.parametrize(
+    ("message", "way"), [("has no such role", "make rename"), ("which can't read it", "make upgrade-postgres"), ("incorrect pass", "unset")]
+)
+def test_the_troubleshooting_table_names_the_way_on(name: str, message: str, way: str) -> None:
+    (row,) = [line for line in READMES[name].splitlines() if line.startswith("| `") and message in line]
+    assert way in row
+
+
+def test_a_database_that_does_not_start_names_the_commands_that_keep_its_data() -> None:
+    script = (PROJECT / "stack" / "services" / "postgres_reconcile.sh").read_text(encoding="utf-8")
+    ways = re.findall(r"\bfail \\\n((?:.*\\\n)?.*\n)", script)
+    for message, way in (
+        ("which can't read it", "make upgrade-postgres"),
+        ("no such role", "make rename"),
+        ("no such database", "make rename"),
+    ):
+        (told,) = [each for each in ways if message in each]
+        assert way in told
 
 
 def test_both_readmes_have_the_same_headings_code_and_commands() -> None:

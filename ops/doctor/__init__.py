@@ -44,7 +44,7 @@ def doctor(stack: str, as_json: bool) -> int:
             tell(finding)
     except OperatorError as error:
         if not as_json:
-            say(" ".join(error.lines))
+            say(" ".join(line.strip() for line in error.lines))
     wrong, warned = (sum(1 for each in found if each.verdict is verdict) for verdict in (Verdict.BAD, Verdict.WARNING))
     if as_json:
         say(json.dumps([asdict(each) for each in found], indent=2))

@@ -68,7 +68,7 @@ def wrong_passphrase(stack: str) -> str:
     """What to do when Pulumi refuses to decrypt something."""
     return (
         f"see Pulumi's message; `incorrect passphrase` means another one than Pulumi.{stack}.yaml was made with: "
-        "unset PULUMI_CONFIG_PASSPHRASE where it is exported for something else"
+        f"unset PULUMI_CONFIG_PASSPHRASE where it is exported for something else, or correct .state/passphrase.{stack} where there is one"
     )
 
 

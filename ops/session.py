@@ -86,7 +86,7 @@ def stack_settings(folder: Path, stack: str, text: str | None = None) -> Setting
     from stack.settings import SettingsError, load  # noqa: PLC0415 - a quarter of a second, and not every command needs it
 
     try:
-        return load(folder, stack, full_configuration(folder, stack), text)
+        return load(folder, stack, full_configuration(folder, stack), text=text)
     except SettingsError as error:
         raise OperatorError(str(error)) from error
 

@@ -155,7 +155,7 @@ NAMES = frozenset(field.upper() for section in SECTIONS for field in section.mod
 """The names of all settings."""
 
 
-def load(project: Path, stack: str, configuration: Mapping[str, str], text: str | None = None) -> Settings:
+def load(project: Path, stack: str, configuration: Mapping[str, str], *, text: str | None = None) -> Settings:
     """Read and check the settings of `stack`.
 
     Args:

@@ -103,16 +103,11 @@ def test_a_settings_file_that_is_no_text_is_one_problem_in_words(
     assert problem.endswith("make it a readable text file in UTF-8.")
 
 
-def test_the_mark_that_some_editors_put_in_front_is_no_part_of_a_name(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("APP_PORT=8001\n", encoding="utf-8-sig")
-    assert load(tmp_path, "dev", {}).app_port == 8001
-
-
 def test_a_text_can_be_tried_before_it_is_written(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("APP_PORT=8001\n")
-    assert load(tmp_path, "dev", {}, "APP_PORT=8002\n").app_port == 8002
+    assert load(tmp_path, "dev", {}, text="APP_PORT=8002\n").app_port == 8002
     with pytest.raises(SettingsError, match=r"APP_PORT = 'x' \(\.env, line 2\)"):
-        load(tmp_path, "dev", {}, "\nAPP_PORT=x\n")
+        load(tmp_path, "dev", {}, text="\nAPP_PORT=x\n")
 
 
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:

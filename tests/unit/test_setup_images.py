@@ -58,6 +58,7 @@ def test_what_was_decided_stays(project: Path, monkeypatch: pytest.MonkeyPatch, 
         (None, None, "IMAGES=local\n", "local"),
         (None, "registry", "IMAGES=local\n", "registry"),
         ('APP_PORT=1\nexport IMAGES="local"\n', "registry", "IMAGES=registry\n", "local"),
+        ("\ufeffIMAGES=local\n", None, "IMAGES=registry\n", "local"),
         ("# IMAGES=registry\nREDIS_IMAGES=registry\n", None, "IMAGES=local\n", "local"),
     ],
 )

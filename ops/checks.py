@@ -25,7 +25,7 @@ class Step:
 _RULES = Step("lint rules", ("ruff", "check", "."), "make lint")
 _FORMAT = Step("format", ("ruff", "format", "--check", "."), "make lint; `.venv/bin/ruff format .` mends it")
 _TYPES = Step("types", ("mypy", "."), "make lint")
-_UNIT = Step("unit tests", ("pytest", "tests/unit"), "make test-unit")
+_UNIT = Step("unit tests", ("pytest", "tests/unit", "--numprocesses=auto"), "make test-unit")
 _APP = Step("application tests", ("pytest", "tests/app"), "make test-app")
 _CONTRACT = Step("contract tests", ("pytest", "tests/contract"), "make contract")
 _E2E = Step("end-to-end tests", ("pytest", "tests/e2e"), "make test-e2e")

@@ -105,12 +105,12 @@ def test_scaling_writes_the_number_down(project: Path) -> None:
 @pytest.mark.parametrize(
     ("before", "replicas", "word"),
     [
-        (b"TZ=UTC\n", 33, "less than or equal to 32"),
-        (b"TZ=UTC\n", 0, "greater than or equal to 1"),
+        (b"TZ=UTC\n", 33, "APP_REPLICAS = '33'"),
+        (b"TZ=UTC\n", 0, "APP_REPLICAS = '0'"),
         (b"APP_PORT=8079\n", 2, "both take host port 8080"),
         (b"APP_REPLICAS=1\nAPP_REPLICAS=2\n", 3, "is given before"),
         (b"TZ=caf\xe9\n", 2, ".env can't be read"),
-        (None, 33, "less than or equal to 32"),
+        (None, 33, "APP_REPLICAS = '33'"),
     ],
 )
 def test_a_number_that_the_settings_refuse_is_not_written_down(project: Path, before: bytes | None, replicas: int, word: str) -> None:

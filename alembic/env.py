@@ -6,7 +6,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection
 
 from alembic import context
-from src.database import create_engine
+from src.database import create_patient_engine
 from src.models import Base
 from src.settings import load_settings_or_exit
 
@@ -20,7 +20,7 @@ def run(connection: Connection) -> None:
 
 async def connect_and_run() -> None:
     """Run them on a connection made for it, as for `alembic revision --autogenerate` in a shell."""
-    engine = create_engine(load_settings_or_exit())
+    engine = create_patient_engine(load_settings_or_exit())
     async with engine.connect() as connection:
         await connection.run_sync(run)
     await engine.dispose()

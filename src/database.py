@@ -1,17 +1,41 @@
 """The application's own database: the connection to it, and its errors in words."""
 
+import time
+from typing import Any
+
 from asyncpg import exceptions as postgres
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import URL, ExceptionContext, event, exc, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from src.faults import Fault, State
 from src.settings import Settings
 
 CONNECT_TIMEOUT_SECONDS = 2.0
+ANSWER_TIMEOUT_SECONDS = 20.0
+"""The most that a statement may take. A server that hangs is noticed by it: nothing else tells of one."""
+POOL_TIMEOUT_SECONDS = 5.0
+"""The most that is waited for a connection to be free: when none is for so long, the server is too slow or hangs."""
+SPARE_CONNECTIONS = 8
+"""What is used beside sending: by requests, by the events, and to listen."""
+TRUSTED_SECONDS = 5.0
+"""A connection that was idle for less is used as it is; one that was idle for longer is asked first whether it still is one."""
+_PING_TIMEOUT_SECONDS = 2.0
+_IDLE_SINCE = "idle since"
 
-DatabaseError = (SQLAlchemyError, postgres.PostgresError, postgres.InterfaceError, postgres.InternalClientError, OSError, TimeoutError)
+_KEEPALIVES = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
+"""A client that is gone without a word is noticed by the server within 25 s, and what it has locked is free again."""
+_PATIENCE = {"lock_timeout": "10s", "idle_in_transaction_session_timeout": "30s"}
+"""How long a lock is waited for; and how long a process that stands still in a transaction may keep its locks from the others."""
+
+DatabaseError = (exc.SQLAlchemyError, postgres.PostgresError, postgres.InterfaceError, postgres.InternalClientError, OSError, TimeoutError)
 """All that using a connection may raise: SQLAlchemy wraps the driver's errors only once a connection stands."""
+_TOO_LATE = (
+    TimeoutError,
+    exc.TimeoutError,  # no connection was free in time
+    postgres.LockNotAvailableError,
+    postgres.IdleInTransactionSessionTimeoutError,
+)
 _GOING_OR_COMING = (
     postgres.PostgresConnectionError,
     postgres.OperatorInterventionError,  # among them: the server shuts down, or takes no connections yet
@@ -19,15 +43,62 @@ _GOING_OR_COMING = (
     postgres.InterfaceError,
     postgres.InternalClientError,  # the driver's, when the server goes away in the midst of an answer
 )
+_WORTH_WAITING_FOR = (
+    OSError,
+    TimeoutError,
+    postgres.PostgresConnectionError,  # among them: a connection that is broken off, as when the server starts in two steps
+    postgres.CannotConnectNowError,
+    postgres.TooManyConnectionsError,
+)
 
 
 def create_engine(settings: Settings) -> AsyncEngine:
-    """Make the engine, and with it the pool of connections; nothing is connected yet."""
-    return create_async_engine(
+    """Make the engine that serves, and with it the pool of connections; nothing is connected yet.
+
+    Whatever becomes of the server or of another process, each use of it ends within a time that is bounded by the constants above.
+    """
+    engine = create_async_engine(
         _url(settings),
-        pool_pre_ping=True,  # the database may have been restarted since a connection was used last
-        connect_args={"timeout": CONNECT_TIMEOUT_SECONDS, "server_settings": {"application_name": "app"}},
+        pool_size=settings.outbox_concurrency + SPARE_CONNECTIONS,
+        max_overflow=0,
+        pool_timeout=POOL_TIMEOUT_SECONDS,
+        hide_parameters=True,  # they are people's messages, and an error's text goes to the log
+        connect_args=_connect_args(_PATIENCE, command_timeout=ANSWER_TIMEOUT_SECONDS),
     )
+    event.listen(engine.sync_engine, "checkin", _note_idle)
+    event.listen(engine.sync_engine, "checkout", _ask_if_idle)
+    event.listen(engine.sync_engine, "handle_error", _give_up_what_hangs)
+    return engine
+
+
+def create_patient_engine(settings: Settings) -> AsyncEngine:
+    """Make an engine for migrations, whose statements take as long as they take."""
+    return create_async_engine(_url(settings), hide_parameters=True, connect_args=_connect_args({}))
+
+
+def _connect_args(server_settings: dict[str, str], **more: object) -> dict[str, object]:
+    return {"timeout": CONNECT_TIMEOUT_SECONDS, "server_settings": {"application_name": "app", **_KEEPALIVES, **server_settings}, **more}
+
+
+def _note_idle(_: Any, entry: ConnectionPoolEntry) -> None:  # noqa: ANN401  # the driver's connection
+    entry.info[_IDLE_SINCE] = time.monotonic()
+
+
+def _ask_if_idle(connection: Any, entry: ConnectionPoolEntry, _: object) -> None:  # noqa: ANN401  # the driver's connection
+    """Have the pool make connections anew when the server has been restarted, or gone, since this one was used last."""
+    idle_since = entry.info.pop(_IDLE_SINCE, None)
+    if idle_since is None or time.monotonic() - idle_since < TRUSTED_SECONDS:
+        return
+    try:
+        connection.run_async(lambda driver: driver.execute("SELECT", timeout=_PING_TIMEOUT_SECONDS))
+    except DatabaseError as error:
+        raise exc.InvalidatePoolError from error
+
+
+def _give_up_what_hangs(context: ExceptionContext) -> None:
+    """Drop a connection that did not answer in time: to give it back in order would take as long again."""
+    if isinstance(context.original_exception, TimeoutError):
+        context.is_disconnect = True
 
 
 def _url(settings: Settings) -> URL:
@@ -51,7 +122,7 @@ def explain(error: BaseException, settings: Settings) -> Fault:
             f"The server at {where} has no database {url.database!r}.",
             "create it, or set POSTGRES_DB to the database that the volume holds and bring the stack up.",
         )
-    if isinstance(cause, TimeoutError):
+    if isinstance(cause, _TOO_LATE):
         return Fault(
             State.TIMEOUT,
             f"The database at {where} did not answer in time.",
@@ -83,7 +154,7 @@ def is_missing_table(error: BaseException) -> bool:
 
 def is_worth_waiting_for(error: BaseException) -> bool:
     """Whether the same attempt may succeed a little later, with nothing changed: the server is absent, busy or starting."""
-    return isinstance(_driver_error(error), (OSError, TimeoutError, postgres.CannotConnectNowError, postgres.TooManyConnectionsError))
+    return isinstance(_driver_error(error), _WORTH_WAITING_FOR)
 
 
 def _driver_error(error: BaseException) -> BaseException:

@@ -46,8 +46,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         await engine.dispose()
 
 
-def resources_of(request: Request) -> Resources:
-    """Give a route the resources of the application that serves it (a FastAPI dependency)."""
+async def resources_of(request: Request) -> Resources:
+    """Give a route the resources of the application that serves it (a FastAPI dependency; a plain function would cost a thread)."""
     return cast("Resources", request.app.state.resources)
 
 

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from alembic import command
-from src.database import DatabaseError, create_engine, explain, is_worth_waiting_for
+from src.database import DatabaseError, create_patient_engine, explain, is_worth_waiting_for
 from src.faults import Fault, State
 from src.logs import configure_logging
 from src.settings import Settings, exit_with, load_settings_or_exit
@@ -50,7 +50,7 @@ async def migrate(settings: Settings, wait_seconds: float = DATABASE_WAIT_SECOND
     Raises:
         MigrationError: the database can't be used, or a migration failed, which leaves the schema as it was before.
     """
-    engine = create_engine(settings)
+    engine = create_patient_engine(settings)
     try:
         await _wait_until_connectable(engine, settings, wait_seconds)
         async with _lock(engine), engine.connect() as connection:

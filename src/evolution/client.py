@@ -72,7 +72,7 @@ class EvolutionClient:
 
     def __init__(self, settings: Settings, key: SecretStr | None) -> None:
         self.url = str(settings.evolution_api_url).rstrip("/")
-        connections = settings.outbox_concurrency + SPARE_CONNECTIONS
+        connections = 2 * settings.outbox_concurrency + SPARE_CONNECTIONS  # half of them may wait for instances that hang
         self._http = httpx.AsyncClient(
             base_url=self.url,
             headers={"apikey": key.get_secret_value()} if key else {},

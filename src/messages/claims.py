@@ -1,7 +1,8 @@
 """The outbox in the database: which messages are due, who sends them, and what became of them.
 
 A claim is a lease: the message is `sending` and belongs to its owner until `lease_until`, which the owner moves on while it works. A
-message that is `sending` after that time has an unknown outcome, whether its owner died or gave it up in order to look later.
+message that is `sending` after that time has an unknown outcome, whether its owner died or gave it up in order to look later. What its
+owner did not give up is taken over by another one only when that one has not missed the database for a whole lease (`Steadiness`).
 
 Only the oldest unfinished message of a chat is ever claimed, so each chat is sent in the order of storing, one at a time.
 """
@@ -17,16 +18,18 @@ from sqlalchemy import TextClause, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.types import Text
+from sqlalchemy.types import Boolean, Text
 
 from src.messages.classify import MessageType
+from src.messages.steadiness import Steadiness
 from src.models import UNFINISHED
 
 SMALL_BYTES = 65536
 """Payloads up to this size come with the claim, all others when they are about to be sent."""
 
-_DUE = "(state = 'queued' AND next_attempt_at <= now() OR state = 'sending' AND lease_until < now())"
-_HEAD = "instance, chat, id, state, next_attempt_at, lease_until"
+_DUE = """(state = 'queued' AND next_attempt_at <= now()
+           OR state = 'sending' AND lease_until < now() AND (:take_over OR lease_owner IS NULL) AND id <> ALL (:in_hand))"""
+_HEAD = "instance, chat, id, state, next_attempt_at, lease_until, lease_owner"
 
 _CLAIM_SQL = f"""
     WITH RECURSIVE heads AS (
@@ -54,7 +57,11 @@ _CLAIM_SQL = f"""
 """  # noqa: S608  # constants
 """Walks from chat to chat along ix_messages_outbox_chat, and stops when it has enough: the cost is that of the chats passed, not of the
 messages waiting in them."""
-_CLAIM = text(_CLAIM_SQL).bindparams(bindparam("paused", type_=ARRAY(Text))).columns(media=JSONB, problem=JSONB, payload=JSONB)
+_CLAIM = (
+    text(_CLAIM_SQL)
+    .bindparams(bindparam("paused", type_=ARRAY(Text)), bindparam("in_hand", type_=ARRAY(PG_UUID)), bindparam("take_over", type_=Boolean))
+    .columns(media=JSONB, problem=JSONB, payload=JSONB)
+)
 
 _PAYLOAD = text("""
     SELECT payload FROM messages WHERE id = :id AND state = 'sending' AND lease_owner = :owner AND lease_until > now()
@@ -137,19 +144,22 @@ class Claim:
 class Claims:
     """The claims of one sender, which is told apart by `owner` from all others that have ever run."""
 
-    def __init__(self, engine: AsyncEngine, owner: str, lease: timedelta) -> None:
+    def __init__(self, engine: AsyncEngine, owner: str, lease: timedelta, clock: Callable[[], float] = time.time) -> None:
         self._engine = engine
         self._owner = owner
         self._lease = lease
+        self._steadiness = Steadiness(lease.total_seconds(), clock)
         self._after = ("", "")
 
-    async def claim(self, count: int, paused: Collection[str] = ()) -> list[Claim]:
+    async def claim(self, count: int, paused: Collection[str] = (), in_hand: Collection[UUID] = ()) -> list[Claim]:
         """Claim up to `count` due messages, each the head of its chat, going round all chats so that none waits for ever.
 
         Args:
             count: the most to claim.
             paused: instances to leave alone.
+            in_hand: messages that this sender is at: they are its own also when their claims ran out.
         """
+        take_over = self._steadiness.lasts()
         claims: list[Claim] = []
         batch: list[Claim] = []
         fresh_until = time.monotonic() + self._lease.total_seconds() / 2
@@ -159,6 +169,8 @@ class Claims:
                     "after_instance": start[0],
                     "after_chat": start[1],
                     "paused": list(paused),
+                    "in_hand": list(in_hand),
+                    "take_over": take_over,
                     "count": count - len(claims),
                     "owner": self._owner,
                     "lease": self._lease,
@@ -167,6 +179,10 @@ class Claims:
                 claims += batch
                 if len(claims) == count:
                     break
+            self._steadiness.answered()
+            if take_over and not self._steadiness.lasts():  # it hung: others could not renew what seemed to be given up
+                await connection.rollback()
+                return []
         self._after = max((claim.instance, claim.chat) for claim in batch) if len(claims) == count else ("", "")
         return claims
 
@@ -179,8 +195,9 @@ class Claims:
         return found
 
     async def renew(self, ids: Sequence[UUID]) -> None:
-        """Keep the claims on these messages for a whole lease from now."""
+        """Keep the claims on these messages for a whole lease from now, and see that the database answers."""
         await self._execute(_RENEW, {"ids": list(ids), "lease": self._lease})
+        self._steadiness.answered()
 
     async def postpone(self, claim: Claim, problem: dict[str, Any], delay: timedelta, *, resent: bool = False) -> None:
         """Queue again what was certainly not sent. `resent`: this claim, which began with a look, has tried once more."""

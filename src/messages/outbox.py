@@ -20,6 +20,7 @@ from src.messages.claims import Claim, Claims
 from src.messages.classify import gave_up
 from src.messages.pauses import Pauses
 from src.messages.sender import ByteBudget, Sender
+from src.messages.slots import Slots
 from src.resources import Resources
 
 CHANNEL = "outbox"
@@ -31,9 +32,14 @@ _log = logging.getLogger("app.outbox")
 
 @dataclass(frozen=True)
 class Tuning:
-    """The outbox's times, in seconds, and how much memory the payloads that are being sent may take."""
+    """The outbox's times, in seconds, and how much memory the payloads that are being sent may take.
+
+    Attributes:
+        slow: what takes longer to send gives up its place to others.
+    """
 
     lease: float = 30.0
+    slow: float = 10.0
     poll: float = 1.0
     between_claims: float = 0.02
     give_up_every: float = 60.0
@@ -46,7 +52,7 @@ class Outbox:
     def __init__(self, resources: Resources, tuning: Tuning = Tuning()) -> None:
         self._resources = resources
         self._tuning = tuning
-        self._concurrency = resources.settings.outbox_concurrency
+        self._slots = Slots(resources.settings.outbox_concurrency, tuning.slow)
         owner = f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:12]}"
         self._claims = Claims(resources.engine, owner, timedelta(seconds=tuning.lease))
         self._pauses = Pauses()
@@ -93,11 +99,12 @@ class Outbox:
         while not self._stopping:
             self._wake.clear()
             now = time.monotonic()
-            free = self._concurrency - len(self._in_flight)
+            free = self._slots.free(now)
             paused_until = self._pauses.all_until(now)
             rest = self._tuning.between_claims
-            if free and paused_until is None:
-                claims = await self._claims.claim(free, self._pauses.instances(now))
+            if free > 0 and paused_until is None:
+                left_alone = self._pauses.instances(now) + self._slots.crowded(now)
+                claims = await self._claims.claim(free, left_alone, list(self._in_flight))
                 for claim in claims:
                     self._start(claim)
                 if len(claims) < free:  # a search through many chats that all wait must not be all that the database does
@@ -111,6 +118,7 @@ class Outbox:
     def _start(self, claim: Claim) -> None:
         task = asyncio.create_task(self._process(claim), name=f"send {claim.id}")
         self._in_flight[claim.id] = task
+        self._slots.take(claim.id, claim.instance, time.monotonic())
         task.add_done_callback(lambda _: self._finished(claim))
 
     async def _process(self, claim: Claim) -> None:
@@ -120,7 +128,8 @@ class Outbox:
             _log.exception("a message's sending failed; it is looked after when its claim runs out", extra={"message_id": str(claim.id)})
 
     def _finished(self, claim: Claim) -> None:
-        self._in_flight.pop(claim.id, None)
+        del self._in_flight[claim.id]
+        self._slots.give_back(claim.id)
         self._wake.set()
 
     async def _listen(self) -> None:
@@ -144,10 +153,10 @@ class Outbox:
         self._wake.set()
 
     async def _renew(self) -> None:
+        """Keep the claims of what is in flight, at once when the database is back after it was away."""
         while True:
+            await self._claims.renew(list(self._in_flight))
             await asyncio.sleep(self._tuning.lease / 3)
-            if self._in_flight:
-                await self._claims.renew(list(self._in_flight))
 
     async def _give_up(self) -> None:
         hours = self._resources.settings.outbox_give_up_hours

@@ -31,7 +31,7 @@ _FAULT = Fault(State.UNREACHABLE, "the model says so", "nothing")
 
 _END_CLAIMS = text("""
     UPDATE messages SET lease_until = now() - interval '1 s'
-     WHERE state = 'sending' AND NOT id = ANY (CAST(:in_hand AS uuid[]))
+     WHERE state = 'sending' AND NOT id = ANY (CAST(:renewed AS uuid[]))
 """)
 
 
@@ -118,17 +118,19 @@ class World:
     posted: list[tuple[str, str, UUID]] = field(default_factory=list)
     tasks: dict[int, list["asyncio.Task[None]"]] = field(default_factory=lambda: {0: [], 1: []})
     senders: dict[int, Sender] = field(default_factory=dict)
+    now: float = 0.0
+    """What the senders take for the time, in seconds."""
 
     async def open(self) -> None:
         async with self.engine.begin() as connection:
             await connection.execute(text("TRUNCATE messages, receipts, connection_changes"))
         for sender in self.tasks:
-            self._renew(sender)
+            self._restart(sender)
 
-    def _renew(self, sender: int) -> None:
+    def _restart(self, sender: int) -> None:
         """Start a sender's process anew."""
         client: Any = ModelClient(self.evolution, sender)
-        claims = Claims(self.engine, f"sender {sender} {uuid4()}", LEASE)
+        claims = Claims(self.engine, f"sender {sender} {uuid4()}", LEASE, lambda: self.now)
         self.senders[sender] = Sender(self.engine, client, claims, Pauses(), 24, ByteBudget(10**9), settle=lambda _: 0.0)
         self.tasks[sender] = []
 
@@ -150,9 +152,13 @@ class World:
 
     async def claim(self, sender: int, count: int) -> None:
         self.senders[sender].pauses = Pauses()
-        for claim in await self.senders[sender].claims.claim(count):
+        for claim in await self.senders[sender].claims.claim(count, in_hand=self.in_hand(sender)):
             self.tasks[sender].append(asyncio.create_task(self.senders[sender].process(claim), name=str(claim.id)))
         await self.settle()
+
+    def in_hand(self, sender: int) -> list[UUID]:
+        """The messages that a sender is at."""
+        return [UUID(task.get_name()) for task in self.tasks[sender]]
 
     async def settle(self) -> None:
         """Let all senders go on until each of their messages waits for Evolution, or is done."""
@@ -171,7 +177,7 @@ class World:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._renew(sender)
+        self._restart(sender)
 
     async def answer(self, request: Request, how: str) -> None:
         if not request.answer.done():
@@ -191,15 +197,27 @@ class World:
                 await connection.rollback()
 
     async def pass_time(self, orphans_arrive: bool) -> None:
-        """Let all waits end, and the claims of dead senders; what Evolution was at, when they died, has long ended then."""
+        """Let all waits end, and the claims of dead senders, while the others renew theirs.
+
+        What Evolution was at, when its caller died, has long ended then.
+        """
         for request in self.evolution.orphans:
             if orphans_arrive:
                 self.evolution.accept(request)
         self.evolution.orphans.clear()
-        in_hand = [UUID(task.get_name()) for tasks in self.tasks.values() for task in tasks]
+        for _ in range(4):
+            for sender in self.tasks:
+                await self.senders[sender].claims.renew(self.in_hand(sender))
+            self.now += LEASE.total_seconds() / 3
         async with self.engine.begin() as connection:
-            await connection.execute(_END_CLAIMS, {"in_hand": in_hand})
+            await connection.execute(_END_CLAIMS, {"renewed": [each for sender in self.tasks for each in self.in_hand(sender)]})
             await connection.execute(text("UPDATE messages SET next_attempt_at = now() WHERE state = 'queued'"))
+
+    async def lose_database(self) -> None:
+        """Let all claims run out, those of living senders too: nobody could renew any."""
+        self.now += 2 * LEASE.total_seconds()
+        async with self.engine.begin() as connection:
+            await connection.execute(_END_CLAIMS, {"renewed": []})
 
     async def rows(self) -> list[dict[str, Any]]:
         async with self.engine.connect() as connection:

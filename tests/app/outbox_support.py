@@ -54,6 +54,8 @@ class ScriptedEvolution:
     always: Behaviour = OK
     converter: Behaviour | None = None
     """What all voice messages meet."""
+    hanging: set[str] = field(default_factory=set)
+    """Instances of which no request is answered."""
     accepted: list[dict[str, Any]] = field(default_factory=list)
     requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     looks: int = 0
@@ -132,9 +134,9 @@ class ScriptedEvolution:
             writer.close()
 
     async def _answer(self, path: str, body: dict[str, Any]) -> tuple[int, object] | None:
-        _, group, how, *_ = [*path.split("/"), "", ""]
+        _, group, how, instance, *_ = [*path.split("/"), "", "", ""]
         if group == "message":
-            return await self._send(how, body)
+            return await self._send(how, instance, body)
         if group == "chat":
             self.looks += 1
             answer = self._found(body) if self.look == OK else await self._behave(self.look, None)
@@ -144,9 +146,11 @@ class ScriptedEvolution:
             return answer
         return 200, {"status": 200, "message": "Credentials are valid"}
 
-    async def _send(self, how: str, body: dict[str, Any]) -> tuple[int, object] | None:
+    async def _send(self, how: str, instance: str, body: dict[str, Any]) -> tuple[int, object] | None:
         self.requests.append((how, body))
         behaviour = self.script.pop(0) if self.script else self.always
+        if instance in self.hanging:
+            behaviour = HANG
         if self.converter and how == "sendWhatsAppAudio":
             behaviour = self.converter
         number = body["number"]

@@ -55,6 +55,15 @@ class Delivery(RuleBasedStateMachine):
     def time_passes(self, orphans_arrive: bool) -> None:
         self.run(self.world.pass_time(orphans_arrive))
 
+    @precondition(lambda self: self.world.evolution.requests)
+    @rule(first=st.sampled_from([0, 1]))
+    def the_database_comes_back_after_all_claims_ran_out(self, first: int) -> None:
+        async def step() -> None:
+            await self.world.lose_database()
+            await self.world.claim(first, 3)
+
+        self.run(step())
+
     @rule(away=st.booleans())
     def evolution_can_be_asked(self, away: bool) -> None:
         self.world.evolution.away = away

@@ -108,6 +108,17 @@ async def test_an_instance_that_is_not_connected_does_not_hold_up_another(stage:
         await stage.expect(lambda rows: rows[-1]["state"] == "sent", "the other instance goes on")
 
 
+async def test_instances_that_hang_do_not_hold_up_another(stage: Stage) -> None:
+    stage.evolution.hanging = {"support"}
+    for number in range(60):
+        await stage.queue(str(number), chat_of(number))
+    async with stage.sending(Tuning(lease=3.0, poll=0.1, slow=0.5)):
+        await stage.expect(lambda rows: sum(row["state"] == "sending" for row in rows) == 16, "all places are taken")
+        await stage.queue("mine", CHAT, instance="sales")
+        await stage.expect(lambda rows: rows[-1]["state"] == "sent", "the other instance goes on")
+        assert len(stage.evolution.requests) == 17, "the instance that hangs got more places"
+
+
 async def test_a_refused_key_stops_all_sending_until_it_is_accepted(stage: Stage) -> None:
     stage.evolution.always = failure(401, "Unauthorized")
     for number in range(50):

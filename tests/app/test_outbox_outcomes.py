@@ -6,9 +6,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,6 +22,7 @@ from tests.app.outbox_support import (
     ACCEPT_AND_HANG,
     CHAT,
     DROP,
+    FAST,
     HANG,
     INSTANCE,
     OK,
@@ -30,6 +32,9 @@ from tests.app.outbox_support import (
     failure,
     staged,
 )
+
+if TYPE_CHECKING:
+    from tests.app.conftest import Postgres
 
 pytestmark = pytest.mark.anyio
 VOICE = {"number": "1", "audio": "T2dn"}
@@ -322,6 +327,37 @@ async def test_a_database_that_breaks_all_connections_when_evolution_answers_los
             await all_accepted.wait()  # before, a look into the database would meet the broken connections too
         await stage.expect_sent(seconds=20)
     assert sorted(map(int, stage.evolution.texts())) == list(range(20))
+
+
+@pytest.mark.parametrize("senders", [1, 2])
+async def test_claims_that_run_out_while_the_database_hangs_are_not_taken_from_senders_that_live(
+    stage: Stage, postgres: "Postgres", senders: int
+) -> None:
+    stage.evolution.work_seconds = 12.0
+    await stage.queue()
+    async with AsyncExitStack() as stack:
+        for _ in range(senders):
+            await stack.enter_async_context(stage.sending())
+        await stage.expect(lambda _: len(stage.evolution.requests) == 1, "the request is under way")
+        postgres.container.pause()
+        try:
+            await asyncio.sleep(FAST.lease + 1)
+        finally:
+            postgres.container.unpause()
+        await stage.expect_sent(seconds=30)
+    assert stage.evolution.texts() == ["hi"], "it was sent twice"
+
+
+async def test_a_sender_whose_renewals_fail_does_not_take_up_again_what_it_is_at(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: object) -> None:
+        raise OSError("on purpose")
+
+    monkeypatch.setattr(Claims, "renew", fail)
+    stage.evolution.work_seconds = 6.0
+    await stage.queue()
+    async with stage.sending(Tuning(lease=1.0, poll=0.1)):
+        await stage.expect_sent(seconds=20)
+    assert stage.evolution.texts() == ["hi"], "it was sent twice"
 
 
 async def test_payloads_in_memory_are_bounded_and_a_large_one_still_goes(stage: Stage) -> None:

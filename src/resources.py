@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from src.database import create_engine
 from src.evolution import EvolutionClient
 from src.faults import Fault
+from src.messages.bell import Bell
 from src.revisions import expected_heads
 from src.settings import Settings
 
@@ -23,6 +24,7 @@ class Resources:
         settings: the application's settings.
         engine: the pool of connections to the database.
         evolution: the client of Evolution API.
+        bell: wakes the senders when a message was stored.
         expected_heads: the revisions of the schema that this code was written for.
         faults: what background services have found wrong with what they depend on, by the name under which readiness shows it,
             as in `rabbitmq`; None when all is well with it, absent when no service uses it. Written by the services.
@@ -31,6 +33,7 @@ class Resources:
     settings: Settings
     engine: AsyncEngine
     evolution: EvolutionClient
+    bell: Bell
     expected_heads: frozenset[str]
     faults: dict[str, Fault | None] = field(default_factory=dict)
 
@@ -39,10 +42,12 @@ class Resources:
 async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     """Make the resources, and close them at the end. Nothing is connected before it is used, so this succeeds whatever is down."""
     engine = create_engine(settings)
+    bell = Bell(engine)
     try:
         async with EvolutionClient(settings, settings.evolution_api_key) as evolution:
-            yield Resources(settings, engine, evolution, expected_heads())
+            yield Resources(settings, engine, evolution, bell, expected_heads())
     finally:
+        await bell.close()
         await engine.dispose()
 
 

@@ -16,15 +16,13 @@ from typing import Any, Self
 
 from src.background import STOP_LIMIT_SECONDS
 from src.database import DatabaseError, explain
+from src.messages.bell import CHANNEL
 from src.messages.claims import Claim, Claims
 from src.messages.classify import gave_up
 from src.messages.pauses import Pauses
 from src.messages.sender import ByteBudget, Sender
 from src.messages.slots import Slots
 from src.resources import Resources
-
-CHANNEL = "outbox"
-"""What is notified when there is something to send: with an instance's name when it has just connected, else with nothing."""
 
 _CANCEL_SECONDS = 0.5
 _log = logging.getLogger("app.outbox")
@@ -60,7 +58,7 @@ class Outbox:
         budget = ByteBudget(tuning.memory_bytes)
         self._sender = Sender(resources.engine, resources.evolution, self._claims, self._pauses, hours, budget)
         self._in_flight: dict[uuid.UUID, asyncio.Task[None]] = {}
-        self._wake = asyncio.Event()
+        self._wake = resources.bell.rung
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -74,6 +74,8 @@ async def send(
             f"The idempotency key {idempotency_key!r} came with another request for the instance {new.instance!r} before.",
             "use a new key for each message, and the same one only to repeat a request.",
         ) from None
+    if stored.is_new:
+        resources.bell.ring()
     message = _shown(stored.message)
     what = "message queued" if stored.is_new else "message was queued before"
     _log.info(what, extra={"message_id": message.id, "instance": message.instance, "type": message.type})

@@ -8,13 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, RowMapping, Select, func, select, text, tuple_
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, RowMapping, Select, bindparam, select, text, tuple_
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.orm import InstrumentedAttribute
 
-from src.messages.outbox import CHANNEL
-from src.models import Instance, Message
+from src.models import Message
 
 SHOWN: tuple[InstrumentedAttribute[Any], ...] = (
     Message.id,
@@ -88,42 +87,51 @@ class Stored:
     is_new: bool
 
 
-_IN_ORDER = text("SELECT pg_advisory_xact_lock(hashtextextended(:chat, 1))")
-"""Lets messages of one chat become visible in the order of their numbers: a sender must not see the second one before the first."""
+_ADDED = ("id", "instance", "chat", "type", "text", "media", "payload", "payload_bytes", "idempotency_key", "request_hash")
+_ADD = (
+    text(f"""
+    WITH instance AS (
+        SELECT id FROM instances WHERE name = :instance FOR KEY SHARE
+    ), turn AS MATERIALIZED (
+        SELECT pg_advisory_xact_lock(hashtextextended(:instance || '/' || :chat, 1)) FROM instance
+    )
+    INSERT INTO messages (direction, state, {", ".join(_ADDED)})
+    SELECT 'outbound', 'queued', {", ".join(f":{name}" for name in _ADDED)} FROM turn
+        ON CONFLICT (instance, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+    RETURNING {", ".join(column.key for column in SHOWN)}
+""")  # noqa: S608  # constants of this module
+    .bindparams(*(bindparam(name, type_=Message.__table__.c[name].type) for name in _ADDED))
+    .columns(media=JSONB, problem=JSONB)
+)
+"""One statement, so that storing takes one way to the database and back.
+
+The instance is locked, so that its deletion comes before or after, never between. The turn lets messages of one chat become visible in
+the order of their numbers, which are drawn when it has come: a sender must not see the second one before the first.
+"""
 
 
 async def add(engine: AsyncEngine, draft: Draft, idempotency: Idempotency | None) -> Stored:
-    """Store a message to be sent, and wake the senders; of requests with one idempotency key, exactly one does.
+    """Store a message to be sent; of requests with one idempotency key, exactly one does. One that is being stored is waited for.
 
     Raises:
         InstanceMissingError: there is no such instance.
         KeyReusedError: the key came with another request before.
     """
-    async with engine.begin() as connection:
-        if idempotency and (earlier := await _earlier(connection, draft.instance, idempotency)):
-            return Stored(earlier, is_new=False)
-        # Locked, so that a deletion of the instance comes before or after, never between.
-        if not (
-            await connection.execute(select(Instance.id).where(Instance.name == draft.instance).with_for_update(key_share=True))
-        ).first():
-            raise InstanceMissingError(draft.instance)
-        await connection.execute(_IN_ORDER, {"chat": f"{draft.instance}/{draft.chat}"})
-        if row := await _insert(connection, draft, idempotency):
+    async with engine.connect() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        if row := (await connection.execute(_ADD, _values(draft, idempotency))).mappings().first():
             return Stored(row, is_new=True)
         if idempotency and (earlier := await _earlier(connection, draft.instance, idempotency)):
             return Stored(earlier, is_new=False)
-    raise RuntimeError("a message conflicted with another one that is not there")
+    raise InstanceMissingError(draft.instance)
 
 
-async def _insert(connection: AsyncConnection, draft: Draft, idempotency: Idempotency | None) -> RowMapping | None:
-    """Store the message, unless one with the same idempotency key is there; one that is being stored is waited for."""
-    values = {
+def _values(draft: Draft, idempotency: Idempotency | None) -> dict[str, Any]:
+    return {
         "id": uuid4(),
         "instance": draft.instance,
         "chat": draft.chat,
-        "direction": "outbound",
         "type": draft.type,
-        "state": "queued",
         "text": draft.text,
         "media": draft.media,
         "payload": draft.payload,
@@ -131,10 +139,6 @@ async def _insert(connection: AsyncConnection, draft: Draft, idempotency: Idempo
         "idempotency_key": idempotency.key if idempotency else None,
         "request_hash": idempotency.request_hash if idempotency else None,
     }
-    statement = insert(Message).values(values)
-    condition = Message.idempotency_key.is_not(None)
-    statement = statement.on_conflict_do_nothing(index_elements=["instance", "idempotency_key"], index_where=condition)
-    return (await connection.execute(statement.returning(*SHOWN, func.pg_notify(CHANNEL, "")))).mappings().first()
 
 
 async def _earlier(connection: AsyncConnection, instance: str, idempotency: Idempotency) -> RowMapping | None:

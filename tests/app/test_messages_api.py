@@ -197,6 +197,20 @@ async def test_a_body_that_is_no_json_is_told_from_one_that_is_not_said_to_be(cl
         assert "Content-Type: application/json" in found["mend"]
 
 
+async def test_the_numbers_of_a_chats_messages_are_drawn_in_the_order_in_which_they_become_visible(
+    client: httpx.AsyncClient, database: asyncpg.Connection
+) -> None:
+    async with database.transaction():
+        await database.execute("SELECT pg_advisory_xact_lock(hashtextextended('a1/5511999990001@s.whatsapp.net', 1))")
+        waiting = asyncio.create_task(client.post("/messages", json=TEXT))
+        async with asyncio.timeout(5):
+            while not await database.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'"):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        meanwhile = (await client.post("/messages", json=TEXT | {"to": "5511999990002"})).json()
+    late = (await waiting).json()
+    assert (await row(database, meanwhile["id"]))["seq"] < (await row(database, late["id"]))["seq"], "the number was drawn before the turn"
+
+
 async def test_an_unknown_instance_stores_nothing(client: httpx.AsyncClient, database: asyncpg.Connection) -> None:
     problem(await client.post("/messages", json=TEXT | {"instance": "nobody"}), 404, "instance_unknown")
     assert await database.fetchval("SELECT count(*) FROM messages") == 0

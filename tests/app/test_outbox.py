@@ -1,11 +1,15 @@
 """The outbox against a real Postgres and an Evolution API that answers as told."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 
-from src.messages.outbox import Tuning
+from src.messages.bell import CHANNEL, TELL_SECONDS
+from src.messages.outbox import Outbox, Tuning
+from src.resources import open_resources
 from tests.app.outbox_support import CHAT, OK, Stage, chat_of, failure, staged
 
 pytestmark = pytest.mark.anyio
@@ -37,6 +41,32 @@ async def test_a_message_that_is_stored_while_the_outbox_waits_is_sent_at_once(s
         await asyncio.sleep(0.3)
         await stage.queue("now")
         await stage.expect_sent()
+
+
+async def test_the_outbox_of_the_process_that_stores_a_message_needs_no_notification(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hear_nothing(_: Outbox) -> None:
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr(Outbox, "_listen", hear_nothing)
+    async with open_resources(stage.settings) as resources, Outbox(resources, ONLY_WOKEN):
+        await asyncio.sleep(0.3)
+        await stage.queue("now")
+        resources.bell.ring()
+        await stage.expect_sent()
+
+
+async def test_others_are_told_of_many_messages_a_few_times_and_of_the_last_one_too(stage: Stage) -> None:
+    heard: list[float] = []
+    listener = await asyncpg.connect(stage.settings.database_url.get_secret_value())
+    await listener.add_listener(CHANNEL, lambda *_: heard.append(time.monotonic()))
+    for _ in range(50):
+        last_ring = time.monotonic()
+        stage.resources.bell.ring()
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.5)
+    await listener.close()
+    assert heard[-1] > last_ring
+    assert 2 <= len(heard) <= 2 + (heard[-1] - heard[0]) / TELL_SECONDS, "each message woke all processes"
 
 
 async def test_each_chat_is_sent_in_order_and_one_at_a_time(stage: Stage) -> None:

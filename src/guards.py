@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from starlette.requests import Request
 
 from src import problems
-from src.messages.sender import ByteBudget
+from src.budget import ByteBudget
 from src.problems import ProblemError
 
 if TYPE_CHECKING:

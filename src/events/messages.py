@@ -93,5 +93,5 @@ _STATES = text("""
 _SENDING = text("""
     SELECT instance, chat, type, text, media
     FROM messages
-    WHERE state IN ('queued', 'sending') AND state = 'sending' AND lease_until > now() AND instance = ANY(CAST(:instances AS text[]))
-""").columns(media=JSONB)  # the first condition is the one of the outbox's small index
+    WHERE state = 'sending' AND lease_until > now() AND instance = ANY(CAST(:instances AS text[]))
+""").columns(media=JSONB)

@@ -18,6 +18,8 @@ from src.evolution.errors import EvolutionError, Outcome
 TEXT_LIMIT = 300
 SMALL_BYTES = 4096
 """A success that hides a failure is smaller than that; most others needn't be read twice."""
+_NO_REASON = "it gave no reason"
+"""In place of what JavaScript makes of an object that is taken for a text."""
 _VOICE_PATH = "/message/sendWhatsAppAudio/"
 _MEDIA_PATH = "/message/sendMedia/"
 
@@ -25,6 +27,8 @@ _UNKNOWN_INSTANCE = re.compile(r'The ".*" instance does not exist|Instance ".*" 
 _NAME_TAKEN = re.compile(r'This name ".*" is already in use')
 _NO_SOCKET = re.compile(r"of undefined \(reading '(onWhatsApp|waUploadToServer|sendPresenceUpdate|sendMessage|user|ws)'\)")
 """What JavaScript says when Evolution uses the connection of an instance that has none."""
+_NO_GROUP = re.compile(r"of undefined \(reading 'id'\)")
+_TO_GROUP = re.compile(rb'"number": ?"[^"]*@g\.us"')
 _SOCKET_CLOSED = re.compile(r"Connection (Closed|Terminated|Failure|was lost)")
 _NOT_CONNECTED = re.compile(r"instance is not connected")
 _UPSTREAM_STATUS = re.compile(r"Request failed with status code (\d{3})")
@@ -65,6 +69,8 @@ def diagnose(answer: httpx.Response) -> EvolutionError:
     if _is_by(answer, _VOICE_PATH) and (error := _voice(answer, envelope.text)):
         return error
     if error := _instance(answer, envelope.text):
+        return error
+    if error := _group(answer, envelope.text):
         return error
     if answer.status_code == httpx.codes.UNAUTHORIZED and envelope.text == "Unauthorized":
         return errors.KeyRefusedError(errors.key_refused(_base(answer)))
@@ -127,6 +133,16 @@ def _instance(answer: httpx.Response, text: str) -> EvolutionError | None:
     return None
 
 
+def _group(answer: httpx.Response, text: str) -> EvolutionError | None:
+    """Tell that a group can't be found, which Evolution looks for before it sends: first at WhatsApp, then in its own cache."""
+    is_refused = answer.status_code == httpx.codes.BAD_REQUEST and text == _NO_REASON
+    is_missing = is_refused or (answer.is_server_error and _NO_GROUP.search(text))
+    if not is_missing or not _TO_GROUP.search(answer.request.content):
+        return None
+    mend = "see that the instance is connected, and that its account is a member of the group."
+    return errors.GroupUnavailableError(errors.failed(answer, f"there is no such group for the instance ({text})", mend))
+
+
 def _bad_request(answer: httpx.Response, envelope: _Envelope) -> EvolutionError:
     if number := envelope.unknown_number:
         return errors.NumberNotOnWhatsAppError(
@@ -156,7 +172,7 @@ def _envelope(answer: httpx.Response) -> _Envelope | None:
         return _Envelope(inner["message"], _flat(inner["message"]))
     if content.get("error") is True:  # the form of a failure that comes with 200
         text = _flat(content.get("message"))
-        return _Envelope(text, "it gave no reason" if text == "[object Object]" else text)
+        return _Envelope(text, text)
     return None
 
 
@@ -173,6 +189,8 @@ def _flat(message: Any) -> str:  # noqa: ANN401  # texts, in any nesting of arra
         parts = [_flat(part) for part in message]
         return "; ".join(part for part in parts if part)[:TEXT_LIMIT]
     text = message if isinstance(message, str) else json.dumps(message, ensure_ascii=False)
+    if text == "[object Object]":
+        return _NO_REASON
     # A validation's subject is always called "instance", which means something else here.
     return " ".join(text.split()).removeprefix("instance ").removeprefix("instance.")[:TEXT_LIMIT]
 

@@ -86,6 +86,13 @@ class NumberNotOnWhatsAppError(EvolutionError):
     outcome = Outcome.NOT_DONE
 
 
+class GroupUnavailableError(EvolutionError):
+    """Evolution knows no such group: the instance's account is not in it, or the instance is not connected."""
+
+    code = "group_unavailable"
+    outcome = Outcome.NOT_DONE
+
+
 class RefusedError(EvolutionError):
     """Evolution refuses what was asked, and would refuse it again."""
 

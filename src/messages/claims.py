@@ -94,7 +94,7 @@ _RESUME = text(f"""
 _EXPIRED = text(f"""
     SELECT id, problem FROM messages
      WHERE {UNFINISHED} AND state = 'queued' AND next_attempt_at <= now() AND created_at < now() - CAST(:give_up AS interval)
-     ORDER BY next_attempt_at LIMIT 500 FOR UPDATE SKIP LOCKED
+     LIMIT 500 FOR UPDATE SKIP LOCKED
 """).columns(problem=JSONB)  # noqa: S608  # a constant
 _FAIL_EXPIRED = text("""
     UPDATE messages SET state = 'failed', failed_at = now(), problem = :problem, payload = NULL, payload_bytes = 0

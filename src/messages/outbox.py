@@ -15,12 +15,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from src.background import STOP_LIMIT_SECONDS
+from src.budget import ByteBudget
 from src.database import DatabaseError, explain
 from src.messages.bell import CHANNEL
 from src.messages.claims import Claim, Claims
 from src.messages.classify import gave_up
 from src.messages.pauses import Pauses
-from src.messages.sender import ByteBudget, Sender
+from src.messages.sender import Sender
 from src.messages.slots import Slots
 from src.resources import Resources
 

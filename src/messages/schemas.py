@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from src.messages.store import Draft, Filter
-from src.messages.values import RECIPIENT_LIMIT, MediaSource, chat_of, file_name_of, media_source, mimetype_of, number_of, storable
+from src.messages.values import RECIPIENT_LIMIT, MediaSource, chat_of, file_name_of, media_source, mimetype_of, number_of, storable, visible
 
 TEXT_LIMIT = 65_536
 """WhatsApp's limit for a text, in characters."""
@@ -43,7 +43,9 @@ Media = Annotated[
         {
             "type": "string",
             "minLength": 1,
-            "description": "An http(s) URL, whose host has a dot in its name or is an IP address; or base64; or a base64 data: URI.",
+            "description": "An http(s) URL, whose host has a dot in its name or is an IP address; or base64; or a base64 data: URI. "
+            "Evolution API fetches a URL: addresses of its own machine and of its link are refused, but what a name stands for, or where a "
+            "server redirects to, can't be checked here. Private addresses are allowed.",
             "examples": ["https://example.com/picture.png", "iVBORw0KGgo="],
         }
     ),
@@ -66,7 +68,7 @@ class NewTextMessage(_NewMessage):
     """A text to send."""
 
     type: Literal["text"]
-    text: Annotated[Text, Field(min_length=1, max_length=TEXT_LIMIT)]
+    text: Annotated[Text, AfterValidator(visible), Field(min_length=1, max_length=TEXT_LIMIT)]
 
     def draft(self) -> Draft:
         """Return what is stored of it, with what Evolution gets."""

@@ -3,9 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -13,6 +12,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from src import metrics
+from src.budget import ByteBudget
 from src.database import DatabaseError
 from src.evolution import EvolutionClient, EvolutionError, InstanceUnknownError, KeyRefusedError
 from src.evolution.answers import SentMessage
@@ -31,28 +31,6 @@ _SETTLE: dict[MessageType, float] = {"text": 2.0, "media": 10.0, "voice": 10.0}
 
 _Result = TypeVar("_Result")
 _log = logging.getLogger("app.outbox")
-
-
-@dataclass
-class ByteBudget:
-    """Bounds the sizes of the payloads that are in memory together; one alone may be larger than the budget."""
-
-    limit: int
-    used: int = 0
-    _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
-
-    @asynccontextmanager
-    async def spend(self, size: int) -> AsyncIterator[None]:
-        """Wait until there is room for `size` bytes, and hold it."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self.used == 0 or self.used + size <= self.limit)
-            self.used += size
-        try:
-            yield
-        finally:
-            self.used -= size
-            async with self._changed:
-                self._changed.notify_all()
 
 
 @dataclass

@@ -3,8 +3,9 @@
 import mimetypes
 import re
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
 from pathlib import PurePosixPath
+from unicodedata import normalize
 from urllib.parse import unquote, urlsplit
 
 _NUMBER = re.compile(r"[1-9]\d{6,14}")
@@ -16,6 +17,7 @@ URL_LIMIT = 2083
 """Evolution takes longer ones for base64, as validator.js does."""
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9\u00a1-\uffff-]{1,63}(?<!-)")
 _TOP_LEVEL = re.compile(r"[A-Za-z\u00a1-\uffff]{2,63}|xn[A-Za-z0-9-]{2,}")
+_THIS_HOST = IPv4Network("0.0.0.0/8")
 _DATA_URI = re.compile(
     r"data:(?P<mimetype>[\w.+-]+/[\w.+-]+)?(?P<parameters>(?:;\s*[\w.+-]+=[^;,]*)*)(?P<base64>;base64)?,", re.ASCII | re.IGNORECASE
 )
@@ -37,6 +39,17 @@ def storable(text: str) -> str:
         text.encode()
     except UnicodeEncodeError as error:
         raise ValueError(f"has half of a character (U+{ord(text[error.start]):04X})") from None
+    return text
+
+
+def visible(text: str) -> str:
+    """Return a text of which anything is to be seen; Evolution takes no other.
+
+    Raises:
+        ValueError: it is blank.
+    """
+    if not text.replace("\ufeff", " ").strip():  # JavaScript counts this one too as a space
+        raise ValueError("blank: Evolution API sends no text of spaces alone")
     return text
 
 
@@ -122,24 +135,33 @@ def _check_url(url: str) -> None:
         host, port = None, None
     if not host or parts.scheme.lower() not in {"http", "https"} or port == 0 or re.search(r"[\s<>]", url) or len(url) > URL_LIMIT:
         raise ValueError(f"not a usable http(s) URL of at most {URL_LIMIT} characters")
-    if not _is_address(host) and not _is_dotted(host):
+    host = normalize("NFKC", host)  # as Node reads it: digits may be written in other forms too
+    address = _address(host)
+    if address and _is_inward(address):
+        raise ValueError(f"the address {host} is one of Evolution API's own machine or link, from which nothing is fetched for a caller")
+    if not address and not _is_dotted(host):
         raise ValueError(
             f"Evolution API takes no URL with the host {host!r}: it wants an IP address, or a name with a dot and without an underscore; "
             "use one, or send the bytes in base64"
         )
 
 
-def _is_address(host: str) -> bool:
+def _address(host: str) -> IPv4Address | IPv6Address | None:
     try:
-        ip_address(host)
+        found = ip_address(host)
     except ValueError:
-        return False
-    return True
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
+
+
+def _is_inward(address: IPv4Address | IPv6Address) -> bool:
+    return address.is_loopback or address.is_link_local or address.is_unspecified or address.is_multicast or address in _THIS_HOST
 
 
 def _is_dotted(host: str) -> bool:
     *labels, last = host.split(".")
-    return bool(labels) and all(_LABEL.fullmatch(label) for label in labels) and _TOP_LEVEL.fullmatch(last) is not None
+    is_name = bool(labels) and all(_LABEL.fullmatch(label) for label in labels) and _TOP_LEVEL.fullmatch(last) is not None
+    return is_name and last.lower() != "localhost"
 
 
 def file_name_of(kind: str, source: MediaSource, mimetype: str | None) -> str | None:

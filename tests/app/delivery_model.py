@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from src.budget import ByteBudget
 from src.events.apply import apply
 from src.events.payloads import read_event
 from src.evolution.answers import FoundMessage, FoundMessages, SentMessage
@@ -21,7 +22,7 @@ from src.evolution.errors import AnswerLostError, EvolutionUnreachableError, Ins
 from src.faults import Fault, State
 from src.messages.claims import Claims
 from src.messages.pauses import Pauses
-from src.messages.sender import ByteBudget, Sender
+from src.messages.sender import Sender
 from src.models import Base
 from tests.app.events_support import envelope
 

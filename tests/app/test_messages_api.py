@@ -10,7 +10,10 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import create_async_engine
 
+from src.messages import store
 from tests.app.api_support import TEXT, MakeSettings, Serve, pointers, problem
 from tests.app.conftest import PNG, id_of
 
@@ -134,12 +137,50 @@ async def test_a_voice_note_reaches_evolution_as_bare_base64(client: httpx.Async
     assert "T2dnUw" not in answer.text, "the bytes are nothing that a caller gets back"
 
 
+INWARD = [
+    "127.0.0.1",
+    "127.9.9.9:8080",
+    "0.0.0.0",  # noqa: S104
+    "0.1.2.3",
+    "169.254.169.254",
+    "224.0.0.1",
+    "[::1]",
+    "[::]",
+    "[fe80::1]",
+    "[ff02::1]",
+    "[::ffff:127.0.0.1]",
+    "[::ffff:a9fe:a9fe]",
+    "\uff11\uff12\uff17.0.0.\uff11",
+]
+ODD = [
+    "2130706433",
+    "0x7f000001",
+    "0x7f.1",
+    "127.1",
+    "0177.0.0.1",
+    "127.0.0.1.",
+    "app.localhost",
+    "127\u30020\u30020\u30021",
+    "127.0.0.\u2474",
+]
+"""What Node, or a resolver, takes for the machine itself, and Evolution for no host at all."""
+
+
+@pytest.mark.parametrize("host", ["192.168.1.7:9000", "10.0.0.1", "[fd00::1]", "203.0.113.7", "media.example.com"])
+async def test_media_may_come_from_any_other_address(client: httpx.AsyncClient, database: asyncpg.Connection, host: str) -> None:
+    assert database
+    answer = await client.post("/messages", json=MEDIA | {"kind": "image", "media": f"http://{host}/x.png"})
+    assert answer.status_code == 202, answer.text
+
+
 @pytest.mark.parametrize(
     ("media", "why"),
     [
         ("http://minio:9000/x.png", "'minio'"),
         ("http://localhost/x.png", "'localhost'"),
         ("http://my_app.internal/x.png", "without an underscore"),
+        *((f"http://{host}/x.png", "own machine or link") for host in INWARD),
+        *((f"http://{host}/x.png", "takes no URL with the host") for host in ODD),
         ("ftp://example.com/x.png", "http(s) URL"),
         ("https://example.com/a b", "http(s) URL"),
         (f"https://example.com/{'x' * 2100}", "2083"),
@@ -166,6 +207,7 @@ async def test_media_that_evolution_would_refuse_are_refused_with_the_reason(cli
         ({"text": ""}, "#/text"),
         ({"text": "x" * 65_537}, "#/text"),
         ({"text": "nul \x00"}, "#/text"),
+        ({"text": " \u00a0\u2003\ufeff\n"}, "#/text"),
         ({"text": None}, "#/text"),
         ({"to": 5511999990001}, "#/to"),
         ({"instance": ""}, "#/instance"),
@@ -379,3 +421,19 @@ async def test_a_database_that_is_away_is_a_problem_that_says_so(make_settings: 
 async def test_a_database_without_tables_is_a_problem_that_says_so(make_settings: MakeSettings, serve: Serve) -> None:
     async with serve(make_settings()) as client:
         problem(await client.get("/messages"), 503, "database_unusable")
+
+
+async def test_the_failed_messages_are_found_by_an_index_of_their_own(migrated_url: str, database: asyncpg.Connection) -> None:
+    await database.execute(
+        "INSERT INTO messages (id, instance, chat, direction, type, state, created_at) SELECT gen_random_uuid(), 'a1', '1@s.whatsapp.net',"
+        " 'inbound', 'text', 'received', now() - n * interval '1 s' FROM generate_series(1, 20000) AS n"
+    )
+    await database.execute("ANALYZE messages")
+    engine = create_async_engine(migrated_url.replace("postgresql:", "postgresql+asyncpg:"))
+    asked: list[tuple[str, Any]] = []
+    event.listen(engine.sync_engine, "before_cursor_execute", lambda *given: asked.append((given[2], given[3])))
+    await store.page(engine, store.Filter(state="failed"), 50, None)
+    await engine.dispose()
+    statement, values = asked[-1]
+    plan = [line["QUERY PLAN"] for line in await database.fetch(f"EXPLAIN {statement}", *values)]
+    assert any("ix_messages_failed" in line for line in plan), "\n".join(plan)

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from src.budget import ByteBudget
 from src.messages.claims import Claims
 from src.messages.outbox import Tuning
 from src.messages.pauses import Pauses
-from src.messages.sender import ByteBudget, Sender
+from src.messages.sender import Sender
 from tests.app.outbox_support import (
     ACCEPT_AND_DROP,
     ACCEPT_AND_HANG,

@@ -16,11 +16,27 @@ from src.messages.pauses import Pauses, backoff
 PATHS: dict[MessageType, str] = {"text": "sendText", "media": "sendMedia", "voice": "sendWhatsAppAudio"}
 
 
-def answered(kind: MessageType, status: int, message: object) -> errors.EvolutionError:
+def answered(kind: MessageType, status: int, message: object, to: str = "5511999990001") -> errors.EvolutionError:
     """The error that Evolution's answer to a request to send becomes."""
-    request = httpx.Request("POST", f"http://evolution-api:8080/message/{PATHS[kind]}/support")
+    request = httpx.Request("POST", f"http://evolution-api:8080/message/{PATHS[kind]}/support", json={"number": to})
     body = {"status": status, "error": "whatever", "response": {"message": message}}
     return diagnose(httpx.Response(status, json=body, request=request))
+
+
+@pytest.mark.parametrize(("status", "message"), [(500, "Cannot read properties of undefined (reading 'id')"), (400, ["[object Object]"])])
+def test_a_group_that_evolution_does_not_find_is_tried_again_without_a_look_and_holds_up_no_other_chat(
+    status: int, message: object
+) -> None:
+    verdict = judge("text", answered("text", status, message, to="120363040000000000@g.us"))
+    assert (verdict.action, verdict.problem.code, verdict.pause) == (Action.RETRY, "group_unavailable", Pause.NONE)
+    assert "member of the group" in verdict.problem.mend
+    assert judge("text", answered("text", status, message)).problem.code != "group_unavailable", "that is no group"
+
+
+def test_an_object_in_place_of_a_reason_is_told_as_none() -> None:
+    detail = judge("text", answered("text", 400, ["[object Object]"])).problem.detail
+    assert "it gave no reason" in detail
+    assert "[object" not in detail
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,16 @@ class Receipt(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
 
 
+class CaughtUp(Base):
+    """How far catch-up has got with an instance of Evolution's; the application need not know it, its messages are stored all the same."""
+
+    __tablename__ = "caught_up"
+
+    instance: Mapped[str] = mapped_column(primary_key=True, doc="The instance's name.")
+    until: Mapped[datetime | None] = mapped_column(doc="All messages with a WhatsApp time before it were asked for; only ever moves on.")
+    looked_at: Mapped[datetime] = mapped_column(server_default=func.now(), doc="When a replica looked last: they take turns.")
+
+
 class ConnectionChange(Base):
     """A moment at which an instance's state became another one; the newest 1000 of each instance are kept."""
 

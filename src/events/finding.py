@@ -1,6 +1,7 @@
 """Reads the messages that Evolution API has stored, as the facts that events would have told."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from src.events.content import clean, read_content
@@ -13,8 +14,18 @@ PAGE_SIZE = 200
 _SECOND = timedelta(seconds=1)
 
 
-async def found_between(evolution: EvolutionClient, instance: str, since: datetime, until: datetime) -> AsyncIterator[list[FoundMessage]]:
-    """Give all messages with a WhatsApp time from one moment to another, some at a time.
+@dataclass(frozen=True)
+class Found:
+    """Some messages, and up to which moment all were given with them; None while there are more of the same second."""
+
+    records: list[FoundMessage]
+    reached: datetime | None
+
+
+async def found_between(
+    evolution: EvolutionClient, instance: str, since: datetime, until: datetime, *, from_me: bool = False
+) -> AsyncIterator[Found]:
+    """Give all messages with a WhatsApp time from one moment to another, some at a time, the oldest first; or only the own ones.
 
     Evolution orders by the time alone, in whole seconds, so that between two pages of a busy second a message may slip through. So a
     time with more messages than a page holds is halved, down to a second, before pages are turned.
@@ -22,14 +33,15 @@ async def found_between(evolution: EvolutionClient, instance: str, since: dateti
     spans = [(since.replace(microsecond=0), until.replace(microsecond=0))]
     while spans:
         start, end = spans.pop()
-        page = await evolution.find_messages(instance, between=(start, end), page_size=PAGE_SIZE)
+        page = await evolution.find_messages(instance, from_me=from_me, between=(start, end), page_size=PAGE_SIZE)
         if page.total > len(page.records) and end > start:
             middle = start + ((end - start) / 2 // _SECOND) * _SECOND
-            spans += [(start, middle), (middle + _SECOND, end)]
+            spans += [(middle + _SECOND, end), (start, middle)]
             continue
-        yield page.records
         for number in range(2, page.pages + 1):
-            yield (await evolution.find_messages(instance, between=(start, end), page=number, page_size=PAGE_SIZE)).records
+            yield Found(page.records, None)
+            page = await evolution.find_messages(instance, from_me=from_me, between=(start, end), page=number, page_size=PAGE_SIZE)
+        yield Found(page.records, end)
 
 
 def facts_of(instance: str, record: FoundMessage, heard_at: datetime) -> list[Fact]:

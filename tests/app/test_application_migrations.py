@@ -65,6 +65,29 @@ async def test_the_migrated_schema_is_exactly_what_the_models_say(make_settings:
     assert difference == [], "a model changed without a migration: write one with `alembic revision --autogenerate`"
 
 
+async def test_a_database_with_messages_learns_how_far_back_catch_up_has_to_begin(make_settings: MakeSettings) -> None:
+    settings = make_settings()
+    await migrate(settings)
+
+    def fill(connection: Connection) -> dict[str, int]:
+        configuration = Config(CONFIGURATION)
+        configuration.attributes["connection"] = connection
+        command.downgrade(configuration, "0002")
+        for instance, days in (("calm", 9), ("busy", 0), ("calm", 20)):
+            connection.execute(
+                text(
+                    """INSERT INTO messages (id, instance, chat, direction, type, state, whatsapp_timestamp)
+                       VALUES (gen_random_uuid(), :instance, 'a', 'inbound', 'text', 'received', now() - make_interval(days => :days))"""
+                ),
+                {"instance": instance, "days": days},
+            )
+        command.upgrade(configuration, "head")
+        found = connection.execute(text("SELECT instance, extract(day FROM now() - until) AS days FROM caught_up"))
+        return {row.instance: int(row.days) for row in found}
+
+    assert await on_database(settings, fill) == {"calm": 9, "busy": 1}, "never later than a day ago: the newest one says nothing of gaps"
+
+
 async def test_every_migration_can_be_taken_back_and_applied_again(make_settings: MakeSettings) -> None:
     settings = make_settings()
     await migrate(settings)

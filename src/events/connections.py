@@ -84,7 +84,7 @@ _CHANGE = text("""
 """)
 _FORGET = text("DELETE FROM connection_changes WHERE id = :id")
 _MOVE_ON = text("""
-    WITH before AS (SELECT id, state AS was FROM instances WHERE name = :instance FOR UPDATE)
+    WITH before AS (SELECT id, state AS was FROM instances WHERE name = :instance FOR NO KEY UPDATE)
     UPDATE instances AS i SET
         state = :state,
         state_changed_at = :at,

@@ -23,7 +23,8 @@ _MOST_PAGES = 20
 
 _TOLD_BY_EVENTS = text(f"""
     SELECT evolution_id, chat, type, text, media, whatsapp_type, whatsapp_timestamp FROM messages
-     WHERE instance = :instance AND chat = ANY (:chats) AND {EVENT_ROW} AND evolution_id IS NOT NULL AND whatsapp_timestamp >= :since
+     WHERE instance = :instance AND chat = ANY (:chats) AND {EVENT_ROW} AND evolution_id IS NOT NULL
+       AND created_at >= :since AND whatsapp_timestamp >= :since
      ORDER BY whatsapp_timestamp, seq
 """).bindparams(bindparam("chats", type_=ARRAY(Text)))  # noqa: S608  # a constant
 _OWNED = text(f"""

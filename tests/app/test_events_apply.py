@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from src.database import create_engine
@@ -276,3 +277,10 @@ async def test_an_instance_made_anew_by_others_gets_its_new_id_and_an_old_event_
 
 async def test_what_is_of_no_use_is_ignored(engine: AsyncEngine) -> None:
     assert await store(engine, envelope("chats.upsert", []), envelope("presence.update", {})) == [Outcome.IGNORED, Outcome.IGNORED]
+
+
+async def test_a_change_of_connection_does_not_wait_for_a_message_that_is_being_queued(engine: AsyncEngine) -> None:
+    await add_instance(engine)
+    async with engine.begin() as posting, asyncio.timeout(5):
+        await posting.execute(text("SELECT id FROM instances FOR KEY SHARE"))  # as a POST /messages does
+        assert await store(engine, connected("open", 1)) == [Outcome.STORED]

@@ -14,6 +14,7 @@ from src.events import webhook
 from src.events.service import following_events
 from src.guards import BodyLimit, CallerKey
 from src.instances import routes as instances
+from src.instances.upkeep import keeping_instances
 from src.logs import RequestLog
 from src.messages import routes as messages
 from src.messages.outbox import Outbox
@@ -22,7 +23,7 @@ from src.openapi import DESCRIPTION, TAGS, describe
 from src.resources import open_resources
 from src.settings import Settings
 
-SERVICES: tuple[Service, ...] = (Outbox, following_events)
+SERVICES: tuple[Service, ...] = (Outbox, following_events, keeping_instances)
 """What runs beside the requests."""
 
 _log = logging.getLogger("app")

@@ -18,7 +18,7 @@ there is one.
 TAGS = [
     {"name": "messages", "description": "Messages in both directions."},
     {"name": "instances", "description": "Connections to WhatsApp: made, paired by a QR code, looked at, removed."},
-    {"name": "webhooks", "description": "Where Evolution API posts its events, in place of RabbitMQ."},
+    {"name": "webhooks", "description": "Where Evolution API posts its events, beside RabbitMQ."},
     {"name": "metrics", "description": "What Prometheus takes."},
     {"name": "health", "description": "Whether the application lives, and whether it can do its work."},
 ]

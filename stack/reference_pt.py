@@ -47,7 +47,7 @@ _WRITTEN: dict[str, str] = {
     "EVOLUTION_API_KEY": "Chave que a aplicação envia à Evolution API",
     "APP_API_KEY": "Chave que os clientes da aplicação enviam; sem ela, o desenvolvimento fica aberto e a produção gera uma",
     "WEBHOOK_SECRET": "Segredo que uma chamada ao webhook da aplicação precisa trazer",
-    "APP_EVENTS_VIA": "Como as novas instâncias anunciam eventos à aplicação: `rabbitmq`, ou também `webhook`",
+    "APP_EVENTS_VIA": "Como as instâncias anunciam eventos à aplicação: `rabbitmq`, ou também por `webhook`",
     "APP_OUTBOX_CONCURRENCY": "Mensagens que um contêiner da aplicação envia ao mesmo tempo",
     "APP_OUTBOX_GIVE_UP_HOURS": "Horas após as quais uma mensagem que não pode ser enviada é dada como falha",
     "POSTGRES_VOLUME": "Volume dos seus dados; `make upgrade-postgres` o define",
@@ -78,7 +78,8 @@ _WRITTEN: dict[str, str] = {
     "AUTHENTICATION_EXPOSE_IN_FETCH_INSTANCES": "Inclui o token da instância em cada evento",
     "LANGUAGE": "Idioma dos textos da própria Evolution API",
     "DATABASE_SAVE_DATA_INSTANCE": "Armazena instâncias (necessário para manter os pareamentos)",
-    "DATABASE_SAVE_DATA_NEW_MESSAGE": "Armazena mensagens (necessário para mídia)",
+    "DATABASE_SAVE_DATA_NEW_MESSAGE": "Armazena mensagens; desligado: não há mídia, eventos perdidos não voltam, e uma mensagem pode ser "
+    "enviada duas vezes após uma queda",
     "DATABASE_SAVE_MESSAGE_UPDATE": "Armazena confirmações de entrega e de leitura",
     "DATABASE_SAVE_DATA_CONTACTS": "Armazena contatos",
     "DATABASE_SAVE_DATA_CHATS": "Armazena conversas",

@@ -111,7 +111,7 @@ class AppSettings(_Section):
         None, "Secret that a call of the application's webhook has to carry", "exampleSecret0123456789exampleSe"
     )
     app_events_via: EventTransport = setting(
-        EventTransport.RABBITMQ, "How new instances announce events to the application: `rabbitmq`, or `webhook` as well"
+        EventTransport.RABBITMQ, "How instances announce events to the application: `rabbitmq`, or by `webhook` as well"
     )
     app_outbox_concurrency: int = Field(default=16, ge=1, le=256, description="Messages that one application container sends at a time")
     app_outbox_give_up_hours: int = Field(default=24, ge=1, le=720, description="Hours after which a message that can't be sent has failed")
@@ -161,7 +161,9 @@ class PrivacySettings(_Section):
     """What Evolution API stores (privacy)."""
 
     database_save_data_instance: bool = setting(True, "Store instances (needed to keep pairings)")
-    database_save_data_new_message: bool = setting(True, "Store messages (needed for media)")
+    database_save_data_new_message: bool = setting(
+        True, "Store messages; off: no media, events that get lost are lost for good, and a message may be sent twice after a kill"
+    )
     database_save_message_update: bool = setting(True, "Store delivery and read marks")
     database_save_data_contacts: bool = setting(True, "Store contacts")
     database_save_data_chats: bool = setting(True, "Store chats")

@@ -6,14 +6,15 @@ from contextlib import asynccontextmanager
 from src.events.catch_up import CatchUp
 from src.events.consumer import Consumer
 from src.resources import Resources
-from src.settings import EventsVia
 
 
 @asynccontextmanager
 async def following_events(resources: Resources) -> AsyncIterator[None]:
-    """Consume events while this is entered, unless they come as webhooks, and catch up on what no event brings; a background service."""
-    settings = resources.settings
-    if settings.events_via is EventsVia.WEBHOOK or settings.rabbitmq_url is None:
+    """Consume events while this is entered, and catch up on what no event brings; a background service.
+
+    RabbitMQ's are consumed where events come as webhooks, too: what comes twice is stored once, and no queue grows unread.
+    """
+    if resources.settings.rabbitmq_url is None:
         async with CatchUp(resources, None):
             yield
         return

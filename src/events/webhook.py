@@ -15,11 +15,11 @@ from src import problems
 from src.events import storing
 from src.events.outcome import Outcome
 from src.events.payloads import EventError, read_event
+from src.evolution.client import SECRET_HEADER
 from src.problems import ProblemError
 from src.resources import UsedResources
 
 SOURCE = "webhook"
-SECRET_HEADER = "X-Webhook-Secret"  # noqa: S105  # its name
 _KEPT_BYTES = 64 * 1024
 _KEPT_EVENTS = 10_000
 
@@ -34,7 +34,7 @@ async def _knows_the_secret(resources: UsedResources, given: Annotated[str | Non
     raise ProblemError(
         problems.UNAUTHORIZED,
         f"The header {SECRET_HEADER} is missing or wrong." if expected else "This application takes no webhooks: it has no WEBHOOK_SECRET.",
-        "set WEBHOOK_SECRET, and have Evolution API send it: with EVENTS_VIA=webhook, POST /instances sees to that.",
+        "set WEBHOOK_SECRET, and have Evolution API send it: with EVENTS_VIA=webhook the application sees to that itself, within minutes.",
     )
 
 

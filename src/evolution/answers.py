@@ -72,6 +72,17 @@ class ConnectionState(Answer):
     state: InstanceState = Field(validation_alias=AliasPath("instance", "state"))
 
 
+class FoundWebhook(Answer):
+    """The answer of `GET /webhook/find`, for an instance that has one."""
+
+    url: str
+    enabled: bool = False
+    headers: dict[str, Any] | None = None
+    events: list[str] | None = None
+    webhook_by_events: bool | None = None
+    webhook_base64: bool | None = None
+
+
 class MessageKey(Answer):
     """What names a message on WhatsApp."""
 

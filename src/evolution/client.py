@@ -40,11 +40,14 @@ INSTANCE_EVENTS = (
 )
 """The events that the application wants of an instance; Evolution refuses a list with names of global events in it."""
 
+SECRET_HEADER = "X-Webhook-Secret"  # noqa: S105  # its name
+
 _WELCOME = TypeAdapter(answers.Welcome)
 _INSTANCES = TypeAdapter(list[answers.InstanceSummary])
 _CREATED_INSTANCE = TypeAdapter(answers.CreatedInstance)
 _CONNECTION = TypeAdapter(answers.Connection)
 _CONNECTION_STATE = TypeAdapter(answers.ConnectionState)
+_FOUND_WEBHOOK: TypeAdapter[answers.FoundWebhook | None] = TypeAdapter(answers.FoundWebhook | None)
 _SENT_MESSAGE = TypeAdapter(answers.SentMessage)
 _FOUND_MESSAGES_ANSWER = TypeAdapter(answers.FoundMessagesAnswer)
 _Answer = TypeVar("_Answer")
@@ -57,9 +60,13 @@ class Webhook:
     url: str
     secret: SecretStr
 
+    def headers(self) -> dict[str, str]:
+        """Return what comes with each event."""
+        return {SECRET_HEADER: self.secret.get_secret_value()}
+
     def body(self) -> dict[str, Any]:
         """Return it as Evolution takes it."""
-        headers = {"X-Webhook-Secret": self.secret.get_secret_value()}
+        headers = self.headers()
         return {"enabled": True, "url": self.url, "headers": headers, "events": list(INSTANCE_EVENTS), "byEvents": False, "base64": False}
 
 
@@ -193,9 +200,17 @@ class EvolutionClient:
         answer = await self._guarded_call("POST", f"/chat/findMessages/{_segment(name)}", body)
         return self._read(answer, _FOUND_MESSAGES_ANSWER).messages
 
+    async def webhook(self, name: str) -> answers.FoundWebhook | None:
+        """Return the instance's webhook; None when it never had one."""
+        return self._read(await self._guarded_call("GET", f"/webhook/find/{_segment(name)}"), _FOUND_WEBHOOK)
+
     async def set_webhook(self, name: str, webhook: Webhook) -> None:
         """Have the instance's events posted."""
         await self._guarded_call("POST", f"/webhook/set/{_segment(name)}", {"webhook": webhook.body()})
+
+    async def switch_webhook_off(self, name: str, url: str) -> None:
+        """Have the instance's events posted no more; Evolution wants the URL all the same."""
+        await self._guarded_call("POST", f"/webhook/set/{_segment(name)}", {"webhook": {"enabled": False, "url": url, "events": []}})
 
     async def _send(self, how: str, name: str, body: Mapping[str, Any]) -> answers.SentMessage:
         answer = await self._guarded_call("POST", f"/message/{how}/{_segment(name)}", body, timeout_seconds=SEND_TIMEOUT_SECONDS)

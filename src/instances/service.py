@@ -9,11 +9,9 @@ from sqlalchemy import RowMapping
 from src import problems
 from src.evolution import InstanceUnknownError, NameTakenError
 from src.evolution.answers import Connection, InstanceState, InstanceSummary
-from src.evolution.client import Webhook
-from src.instances import store
+from src.instances import store, webhooks
 from src.problems import ProblemError
 from src.resources import Resources
-from src.settings import EventsVia, Settings
 
 DELETION_WAIT_SECONDS = 5.0
 _POLL_SECONDS = 0.1
@@ -36,22 +34,20 @@ async def make(resources: Resources, name: str, number: str | None) -> Made:
         ProblemError: both have it.
         EvolutionError: Evolution did not make it.
     """
-    webhook = _webhook(resources.settings)
     try:
-        created = await resources.evolution.create_instance(name, number, webhook)
+        created = await resources.evolution.create_instance(name, number, webhooks.wanted(resources.settings))
     except NameTakenError:
         if await store.get(resources.engine, name):
             raise _exists(name) from None
-        return Made(await _take_over(resources, name, webhook), is_new=False)
+        return Made(await _take_over(resources, name), is_new=False)
     row = await store.put(resources.engine, created.id, name, created.state, None, None)
     _log.info("instance made", extra={"instance": name})
     return Made(row, is_new=True)
 
 
-async def _take_over(resources: Resources, name: str, webhook: Webhook | None) -> RowMapping:
+async def _take_over(resources: Resources, name: str) -> RowMapping:
     found = await _summary(resources, name)
-    if webhook:
-        await resources.evolution.set_webhook(name, webhook)
+    await webhooks.settle(resources, name)
     row = await store.put(resources.engine, found.id, name, found.connection_status, found.phone, found.profile_name)
     _log.info("instance taken over from Evolution API", extra={"instance": name})
     return row
@@ -66,12 +62,6 @@ async def _summary(resources: Resources, name: str) -> InstanceSummary:
         f"Evolution API has the name {name!r} in use, but lists no such instance: it is being made or removed at this moment.",
         "try again in a few seconds.",
     )
-
-
-def _webhook(settings: Settings) -> Webhook | None:
-    if settings.events_via is not EventsVia.WEBHOOK or settings.webhook_secret is None:
-        return None
-    return Webhook(str(settings.webhook_url), settings.webhook_secret)
 
 
 async def known(resources: Resources, name: str) -> RowMapping:
@@ -127,13 +117,13 @@ async def delete(resources: Resources, name: str) -> None:
 
     One that Evolution doesn't have any more is just forgotten.
     """
-    await known(resources, name)
+    row = await known(resources, name)
     try:
         await resources.evolution.delete_instance(name)
         await _wait_until_gone(resources, name)
     except InstanceUnknownError:
         pass
-    await store.remove(resources.engine, name)
+    await store.remove(resources.engine, name, row["id"])
     _log.info("instance deleted", extra={"instance": name})
 
 

@@ -49,7 +49,7 @@ async def put(engine: AsyncEngine, instance_id: UUID, name: str, state: str, pho
         return (await connection.execute(select(*_SHOWN).where(Instance.name == name))).mappings().one()
 
 
-async def remove(engine: AsyncEngine, name: str) -> None:
-    """Forget an instance; its messages stay."""
+async def remove(engine: AsyncEngine, name: str, instance_id: UUID) -> None:
+    """Forget an instance, but not another one that was made under its name meanwhile; its messages stay."""
     async with engine.begin() as connection:
-        await connection.execute(delete(Instance).where(Instance.name == name))
+        await connection.execute(delete(Instance).where(Instance.name == name, Instance.id == instance_id))

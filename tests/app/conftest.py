@@ -123,6 +123,8 @@ class FakeEvolution:
     """What a path is answered with in place of the usual."""
     instances: dict[str, str] = field(default_factory=lambda: {"a1": "close"})
     """The state of each instance."""
+    webhooks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The webhook of each instance that ever had one, as `GET /webhook/find` gives it."""
     requests: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     """Method, path and body of all that came."""
     deletion_seconds: float = 0.0
@@ -150,6 +152,8 @@ class FakeEvolution:
             return 200, [self._summary(each) for each in self.instances]
         if path == "/instance/create":
             return self._create(body["instanceName"])
+        if path.startswith("/webhook/"):
+            return self._webhook(call, name, body)
         if name in self.instances:
             return self._instance_call(call, name)
         return 404, error("Not Found", f"Cannot {method} {path}")
@@ -164,6 +168,15 @@ class FakeEvolution:
     def _create(self, name: str) -> tuple[int, object]:
         self.instances[name] = "close"
         return 201, {"instance": {"instanceName": name, "instanceId": id_of(name), "status": "close"}, "hash": "A-TOKEN"}
+
+    def _webhook(self, call: str, name: str, body: dict[str, Any]) -> tuple[int, object]:
+        if call == "find":
+            return 200, self.webhooks.get(name)
+        told = dict(body["webhook"])
+        kept = self.webhooks.get(name, {})
+        switches = {"webhookByEvents": told.pop("byEvents", False), "webhookBase64": told.pop("base64", False)}
+        self.webhooks[name] = {"headers": None, **kept, **told, **switches, "id": "an-id", "instanceId": id_of(name)}
+        return 201, self.webhooks[name]
 
     def _summary(self, name: str) -> dict[str, object]:
         owner = "5511988887777@s.whatsapp.net" if self.instances[name] == "open" else None
@@ -185,7 +198,7 @@ class FakeEvolution:
         return 200, {"status": "SUCCESS", "error": False, "response": {"message": "Done"}}
 
 
-_INSTANCE_CALLS = {"connectionState", "connect", "restart", "logout", "delete", "set", "sendText", "findMessages"}
+_INSTANCE_CALLS = {"connectionState", "connect", "restart", "logout", "delete", "set", "find", "sendText", "findMessages"}
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 """A picture of one pixel."""
 

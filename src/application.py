@@ -11,6 +11,7 @@ from src.access import SECURED_PREFIXES
 from src.background import Service, running
 from src.error_handlers import add_error_handlers
 from src.events import webhook
+from src.events.gathering import Gathering
 from src.events.service import following_events
 from src.guards import BodyLimit, CallerKey
 from src.instances import routes as instances
@@ -36,6 +37,7 @@ def create_app(settings: Settings, services: Sequence[Service] = SERVICES) -> Fa
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_resources(settings) as resources, running(services, resources):
             app.state.resources = resources
+            app.state.gathering = Gathering(resources.engine)
             _log.info("started", extra={"environment": settings.environment, "evolution": resources.evolution.url})
             yield
         _log.info("stopped")

@@ -17,6 +17,7 @@ from aiormq.exceptions import ChannelAccessRefused
 from src import metrics
 from src.background import STOP_LIMIT_SECONDS
 from src.events.facts import ConnectionSeen, ConnectionState, Event, MarkSeen, MessageSeen
+from src.events.gathering import GATHER_CHANGES_SECONDS
 from src.events.reader import QueueReader
 from src.events.topology import CONNECTIONS, MESSAGES, declare
 from src.faults import Fault, State
@@ -35,8 +36,6 @@ _DECLARE_AGAIN_SECONDS = 30.0
 """A binding that somebody removed, alone or with its exchange, is told to nobody."""
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 10.0
-_GATHER_CHANGES_SECONDS = 0.25
-"""A storm of changes is then at most four transactions a second, however hard it blows."""
 _FINISH_SECONDS = STOP_LIMIT_SECONDS - 2
 """How long a stop waits for the batches in hand; the rest is for closing the connection."""
 
@@ -140,7 +139,7 @@ class Consumer:
         stopping = asyncio.create_task(self._stopping.wait())
         readers: dict[asyncio.Task[None], QueueReader] = {}
         try:
-            for queue, gather_seconds in ((MESSAGES, 0.0), (CONNECTIONS, _GATHER_CHANGES_SECONDS)):
+            for queue, gather_seconds in ((MESSAGES, 0.0), (CONNECTIONS, GATHER_CHANGES_SECONDS)):
                 reader = QueueReader(
                     queue, self._resources.engine, self._resources.settings, gather_seconds=gather_seconds, heard=self._heard
                 )

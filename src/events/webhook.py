@@ -13,13 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from src import problems
 from src.events import storing
+from src.events.facts import ConnectionSeen
+from src.events.gathering import SOURCE, Gathering
 from src.events.outcome import Outcome
 from src.events.payloads import EventError, read_event
 from src.evolution.client import SECRET_HEADER
 from src.problems import ProblemError
 from src.resources import UsedResources
 
-SOURCE = "webhook"
 _KEPT_BYTES = 64 * 1024
 _KEPT_EVENTS = 10_000
 
@@ -74,7 +75,11 @@ async def receive(request: Request, resources: UsedResources) -> Taken:
         storing.count(SOURCE, "other", Outcome.DEAD)
         await _keep_aside(resources.engine, body, str(error))
         return Taken(stored=False)
-    (stored,) = await storing.store(resources.engine, [event], SOURCE)
+    if isinstance(event.fact, ConnectionSeen):
+        gathering: Gathering = request.app.state.gathering
+        stored = await gathering.store(event)
+    else:
+        (stored,) = await storing.store(resources.engine, [event], SOURCE)
     if stored.reason is not None:
         await _keep_aside(resources.engine, body, stored.reason)
     return Taken(stored=stored.outcome is Outcome.STORED)

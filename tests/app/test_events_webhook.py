@@ -1,7 +1,7 @@
 """Events by webhook: only with the secret, stored once, whatever RabbitMQ delivers beside; what can't be read is kept and answered."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import httpx
@@ -10,10 +10,17 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from src.application import create_app
-from src.settings import Settings
+from src.events import storing
+from src.events.facts import Event
+from src.events.gathering import Gathering
+from src.events.outcome import Outcome
+from src.events.payloads import read_event
+from src.events.service import following_events
+from src.resources import open_resources
+from src.settings import EventsVia, Settings
 from tasks.migrate import migrate
-from tests.app.events_broker import VirtualHost, consuming, publishing
-from tests.app.events_support import connected, envelope, marked, messages, new_id, received, rows, sent
+from tests.app.events_broker import VirtualHost, consuming, eventually, publishing
+from tests.app.events_support import ZONE, connected, envelope, marked, messages, new_id, received, rows, sent
 from tests.app.simulator_support import Broker
 
 pytest_plugins = ["tests.app.simulator_fixtures"]
@@ -126,3 +133,57 @@ async def test_webhook_and_rabbitmq_together_store_each_once(settings: Settings,
             assert {row["state"] for row in found} == {"read"}
     finally:
         host.close()
+
+
+async def test_where_events_come_as_webhooks_no_queue_of_rabbitmq_is_left_unread(settings: Settings, broker: Broker) -> None:
+    host = VirtualHost(broker)
+    try:
+        async with consuming(settings.model_copy(update={"rabbitmq_url": SecretStr(host.url)})):
+            pass  # before the switch
+        switched = settings.model_copy(update={"rabbitmq_url": SecretStr(host.url), "events_via": EventsVia.WEBHOOK})
+        async with publishing(host.url) as evolution, open_resources(switched) as resources, following_events(resources):
+            await evolution.send(received("A1"))
+
+            async def stored() -> bool:
+                return [row["evolution_id"] for row in await messages(resources.engine)] == ["A1"]
+
+            await eventually(stored, "the event is stored")
+    finally:
+        host.close()
+
+
+async def test_a_storm_of_changes_is_few_transactions_and_is_answered_when_it_is_stored(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches: list[int] = []
+    store = storing.store
+
+    async def counted(engine: AsyncEngine, events: Sequence[Event], source: str) -> list[storing.Stored]:
+        batches.append(len(events))
+        return await store(engine, events, source)
+
+    monkeypatch.setattr(storing, "store", counted)
+    async with receiving(settings) as (client, engine):
+        storm = [connected("close" if number % 2 else "connecting", number) for number in range(180)]
+        answers = await asyncio.gather(*(client.post(PATH, content=event, headers=HEADERS) for event in storm))
+        assert {answer.json()["stored"] for answer in answers} == {True}
+        assert (await rows(engine, "SELECT count(*) AS kept FROM connection_changes"))[0]["kept"] == 180
+    assert sum(batches) == 180
+    assert len(batches) <= 8, f"these many transactions: {batches}"
+
+
+async def test_a_storm_while_the_database_is_down_is_a_503_for_each(settings: Settings, closed_port: int) -> None:
+    down = settings.model_copy(update={"database_url": SecretStr(f"postgresql://app:x@127.0.0.1:{closed_port}/app")})
+    async with receiving(down) as (client, _):
+        answers = await asyncio.gather(*(client.post(PATH, content=connected("close", each), headers=HEADERS) for each in range(20)))
+        assert {answer.status_code for answer in answers} == {503}
+
+
+async def test_one_caller_that_goes_away_takes_nothing_from_the_others(settings: Settings) -> None:
+    async with open_resources(settings) as resources:
+        gathering = Gathering(resources.engine)
+        waiting = [asyncio.create_task(gathering.store(read_event(connected(state, 1), ZONE))) for state in ("connecting", "open")]
+        await asyncio.sleep(0.05)
+        waiting[0].cancel()
+        assert (await waiting[1]).outcome is Outcome.STORED
+        assert len(await rows(resources.engine, "SELECT * FROM connection_changes")) == 2

@@ -19,7 +19,7 @@ from src.background import STOP_LIMIT_SECONDS
 from src.events.facts import ConnectionSeen, ConnectionState, Event, MarkSeen, MessageSeen
 from src.events.gathering import GATHER_CHANGES_SECONDS
 from src.events.reader import QueueReader
-from src.events.topology import CONNECTIONS, MESSAGES, declare
+from src.events.topology import CONNECTIONS, MESSAGES, declare, declare_dead_letters
 from src.faults import Fault, State
 from src.resources import Resources
 
@@ -133,6 +133,7 @@ class Consumer:
 
     async def _consume(self, connection: AbstractConnection) -> None:
         exchange = self._resources.settings.rabbitmq_exchange
+        await declare_dead_letters(connection)
         self._declaring = await connection.channel()
         await declare(self._declaring, exchange)
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()

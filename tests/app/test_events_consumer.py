@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+import aio_pika
 import pytest
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -64,6 +65,46 @@ async def test_its_queues_are_bounded_and_bound_by_itself_before_evolution_has_e
             assert queue["durable"]
             assert queue["arguments"]["x-queue-type"] == "quorum"
             assert queue["arguments"]["x-max-length"] == most
+        assert host.queue("app.dead")["arguments"]["x-max-length-bytes"] == 256 * 1024 * 1024, "a dead letter may be large"
+
+
+@pytest.mark.parametrize("letters", [0, 2])
+async def test_dead_letters_of_an_earlier_version_are_kept_and_their_queue_is_bounded_anew_once_it_is_empty(
+    settings: Settings, host: VirtualHost, letters: int
+) -> None:
+    earlier: dict[str, str | int] = {"x-queue-type": "quorum", "x-max-length": 10_000}
+    async with await aio_pika.connect(host.url) as connection:
+        channel = await connection.channel()
+        await channel.declare_queue("app.dead", durable=True, arguments=dict(earlier))
+        for _ in range(letters):
+            await channel.default_exchange.publish(aio_pika.Message(b"a letter"), routing_key="app.dead")
+    async with consuming(settings) as resources, publishing(host.url) as evolution:
+        assert ("x-max-length-bytes" in host.queue("app.dead")["arguments"]) is (letters == 0)
+        await evolution.send(received("A1"), b"no JSON", key="messages.upsert")
+        await stored(resources.engine, 1)
+
+        async def all_dead() -> bool:
+            found.extend(await asyncio.to_thread(host.take_dead))
+            return len(found) == letters + 1
+
+        found: list[dict[str, object]] = []
+        await eventually(all_dead, "the letters are there, and the new one")
+    async with consuming(settings):
+        assert "x-max-length-bytes" in host.queue("app.dead")["arguments"]
+
+
+async def test_a_queue_of_dead_letters_that_somebody_deleted_is_made_again(
+    settings: Settings, host: VirtualHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("src.events.consumer._DECLARE_AGAIN_SECONDS", 0.5)
+    async with consuming(settings) as resources:
+        host.delete("queues/app.dead")
+
+        async def there() -> bool:
+            return bool(host.queue("app.dead"))
+
+        await eventually(there, "it is there")
+        await connected(resources)
 
 
 async def test_events_are_stored_and_acknowledged(settings: Settings, host: VirtualHost) -> None:

@@ -11,7 +11,7 @@ from src import problems
 from src.access import SECURED
 from src.instances import service, store
 from src.instances.negotiation import preferred
-from src.instances.schemas import InstanceList, InstanceOut, InstanceStateOut, NewInstance, QrCode
+from src.instances.schemas import PHONE, InstanceList, InstanceOut, InstanceStateOut, NewInstance, QrCode
 from src.problems import FROM_EVOLUTION, ProblemError, responses
 from src.resources import UsedResources
 
@@ -106,6 +106,10 @@ async def get_qr(
     name: str,
     resources: UsedResources,
     output: Annotated[Literal["png", "json"] | None, Query(alias="format", description="Wins over the header Accept.")] = None,
+    number: Annotated[
+        str | None,
+        Query(pattern=PHONE, description="The phone's number, digits alone: when pairing begins, asks for a code to type on it as well."),
+    ] = None,
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> Response:
     """Begin to pair the instance, or go on, and return the code to scan with the phone; a new one every 45 s or so.
@@ -115,7 +119,7 @@ async def get_qr(
     media_type = _FORMATS[output] if output else preferred(accept, (_JSON, _PNG))
     if media_type is None:
         raise ProblemError(problems.NOT_ACCEPTABLE, f"A QR code comes as {_JSON} or {_PNG}; the header Accept has neither.")
-    connection = await service.connect(resources, name)
+    connection = await service.connect(resources, name, number)
     headers = {"Cache-Control": "no-store", "Vary": "Accept"}
     picture = connection.base64 or ""
     if media_type == _PNG:

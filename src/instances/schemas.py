@@ -16,15 +16,17 @@ InstanceName = Annotated[
 ]
 
 
+PHONE = r"^[1-9]\d{6,14}$"
+"""A phone's number with its country's code, digits alone."""
+
+
 class NewInstance(BaseModel):
     """An instance to make."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "support"}]})
 
     name: InstanceName
-    number: Annotated[
-        str | None, Field(pattern=r"^[1-9]\d{6,14}$", description="The number of the phone that will be paired, digits alone.")
-    ] = None
+    number: Annotated[str | None, Field(pattern=PHONE, description="The number of the phone that will be paired, digits alone.")] = None
 
 
 class InstanceOut(BaseModel):
@@ -58,5 +60,5 @@ class QrCode(BaseModel):
 
     code: str = Field(description="The text that the picture holds.")
     base64: str = Field(description="The picture, a PNG, as a data: URI.")
-    pairing_code: str | None = Field(description="What to type on the phone in place of scanning, where Evolution API gives one.")
+    pairing_code: str | None = Field(description="What to type on the phone in place of scanning, if `number` named it.")
     count: int = Field(description="How many codes this pairing has had; each is good for less than a minute.")

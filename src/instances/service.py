@@ -85,14 +85,14 @@ async def state(resources: Resources, name: str) -> InstanceState:
     return await resources.evolution.state(name)
 
 
-async def connect(resources: Resources, name: str) -> Connection:
-    """Begin to pair an instance, or go on, and return its code.
+async def connect(resources: Resources, name: str, number: str | None) -> Connection:
+    """Begin to pair an instance, or go on, and return its code; with the phone's number, one to type as well.
 
     Raises:
         ProblemError: it is connected, or there is no code yet.
     """
     await known(resources, name)
-    connection = await resources.evolution.connect(name)
+    connection = await resources.evolution.connect(name, number)
     if connection.state == "open":
         mend = "to pair another phone, log the instance out first: POST /instances/{name}/logout."
         raise ProblemError(problems.INSTANCE_OPEN, f"The instance {name!r} is connected; there is nothing to scan.", mend)

@@ -127,6 +127,8 @@ class FakeEvolution:
     """The webhook of each instance that ever had one, as `GET /webhook/find` gives it."""
     requests: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     """Method, path and body of all that came."""
+    queries: list[str] = field(default_factory=list)
+    """What stood behind the `?` of each."""
     deletion_seconds: float = 0.0
     """How long a deletion goes on after its answer."""
     hang: Event = field(default_factory=Event)
@@ -226,7 +228,9 @@ def fake_evolution() -> Iterator[FakeEvolution]:
                 fake.hanging.set()
                 fake.released.wait()
                 return
-            status, content = fake.answer(self.command, self.path.partition("?")[0], self.headers.get("apikey"), json.loads(sent or "{}"))
+            path, _, query = self.path.partition("?")
+            fake.queries.append(query)
+            status, content = fake.answer(self.command, path, self.headers.get("apikey"), json.loads(sent or "{}"))
             body = content.encode() if isinstance(content, str) else json.dumps(content).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))

@@ -140,6 +140,15 @@ async def test_a_qr_code_comes_in_the_form_that_the_caller_prefers(
         assert answer.json() == {"code": "2@a,b,c,d", "base64": f"data:image/png;base64,{PNG}", "pairing_code": None, "count": 1}
 
 
+async def test_who_names_the_phone_gets_a_code_to_type_as_well(client: httpx.AsyncClient, fake_evolution: "FakeEvolution") -> None:
+    await client.post("/instances", json={"name": "a1"})
+    answer = {"pairingCode": "WZYEH1YY", "code": "2@a", "base64": f"data:image/png;base64,{PNG}", "count": 1}
+    fake_evolution.answers["/instance/connect/a1"] = 200, answer
+    assert (await client.get("/instances/a1/qr?number=5511988887777")).json()["pairing_code"] == "WZYEH1YY"
+    assert fake_evolution.queries[-1] == "number=5511988887777"
+    problem(await client.get("/instances/a1/qr?number=+55"), 422, "validation_failed")
+
+
 async def test_a_form_that_there_is_none_of_is_not_acceptable(client: httpx.AsyncClient, fake_evolution: "FakeEvolution") -> None:
     await client.post("/instances", json={"name": "a1"})
     for accept in ("text/html", "image/png;q=0, application/json;q=0", "image/webp"):

@@ -19,7 +19,7 @@ POOL_TIMEOUT_SECONDS = 5.0
 SPARE_CONNECTIONS = 8
 """What is used beside sending: by requests, by the events, and to listen."""
 TRUSTED_SECONDS = 5.0
-"""A connection that was idle for less is used as it is; one that was idle for longer is asked first whether it still is one."""
+"""A connection that was idle for longer is asked whether the server is there still, for it may have gone without a word."""
 _PING_TIMEOUT_SECONDS = 2.0
 _IDLE_SINCE = "idle since"
 
@@ -66,7 +66,7 @@ def create_engine(settings: Settings) -> AsyncEngine:
         connect_args=_connect_args(_PATIENCE, command_timeout=ANSWER_TIMEOUT_SECONDS),
     )
     event.listen(engine.sync_engine, "checkin", _note_idle)
-    event.listen(engine.sync_engine, "checkout", _ask_if_idle)
+    event.listen(engine.sync_engine, "checkout", _see_that_it_lives)
     event.listen(engine.sync_engine, "handle_error", _give_up_what_hangs)
     return engine
 
@@ -84,8 +84,10 @@ def _note_idle(_: Any, entry: ConnectionPoolEntry) -> None:  # noqa: ANN401  # t
     entry.info[_IDLE_SINCE] = time.monotonic()
 
 
-def _ask_if_idle(connection: Any, entry: ConnectionPoolEntry, _: object) -> None:  # noqa: ANN401  # the driver's connection
+def _see_that_it_lives(connection: Any, entry: ConnectionPoolEntry, _: object) -> None:  # noqa: ANN401  # the driver's connection
     """Have the pool make connections anew when the server has been restarted, or gone, since this one was used last."""
+    if connection.driver_connection.is_closed():
+        raise exc.InvalidatePoolError
     idle_since = entry.info.pop(_IDLE_SINCE, None)
     if idle_since is None or time.monotonic() - idle_since < TRUSTED_SECONDS:
         return

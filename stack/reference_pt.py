@@ -132,9 +132,13 @@ _WRITTEN: dict[str, str] = {
 }
 
 
-def _switches(prefix: str, transport: str) -> dict[str, str]:
-    return {f"{prefix}_{event}": f"Anuncia {event.replace('_', ' ').lower()} {transport}" for event in Event}
+def _switches(prefix: str, meaning: str) -> dict[str, str]:
+    return {f"{prefix}_{event}": meaning.format(f"`{event.topic}`") for event in Event}
 
 
-DESCRIPTIONS: dict[str, str] = _WRITTEN | _switches("RABBITMQ_EVENTS", "pelo RabbitMQ") | _switches("WEBHOOK_EVENTS", "por webhook")
+DESCRIPTIONS: dict[str, str] = (
+    _WRITTEN
+    | _switches("RABBITMQ_EVENTS", "Publica o evento {} no RabbitMQ")
+    | _switches("WEBHOOK_EVENTS", "Envia o evento {} por webhook")
+)
 """What each setting means, by its name."""

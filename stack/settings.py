@@ -15,6 +15,7 @@ from dotenv.parser import parse_stream
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from stack.naming import settings_file_name
+from stack.settings_events import RabbitmqEventSettings, WebhookEventSettings
 from stack.settings_table import (
     AppSettings,
     AudioConverterSettings,
@@ -29,11 +30,9 @@ from stack.settings_table import (
     PgadminSettings,
     PrivacySettings,
     Publication,
-    RabbitmqEventSettings,
     RabbitmqSettings,
     RedisSettings,
     StackSettings,
-    WebhookEventSettings,
 )
 from stack.vocabulary import VolumeName
 

@@ -1,13 +1,13 @@
-"""The one table of settings: name, type, default, meaning.
+"""The one table of settings: name, type, default, meaning. Those for events, which are made from their list, stand in `settings_events`.
 
 `.env.example`, the README's tables and the validation are made from it. A field's name in capitals is the setting's name.
 A secret without a value is generated; everything else has a default that starts without errors.
 """
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field
 
 from stack.settings_types import (
     BucketName,
@@ -26,9 +26,7 @@ from stack.settings_types import (
     Secret,
     SqlName,
     TimeZone,
-    WebhookUrl,
 )
-from stack.vocabulary import DEFAULT_EVENTS, Event
 
 
 class Environment(StrEnum):
@@ -71,12 +69,14 @@ def setting(default: Any, description: str, example: str | None = None) -> Any: 
     return Field(default=default, description=description, examples=None if example is None else [example])
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """What belongs together. Its docstring is its title, for people."""
+
     # defer_build: only the whole table is ever validated, and building a part costs time at every `up`
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
-class StackSettings(_Section):
+class StackSettings(Section):
     """Stack."""
 
     environment: Environment = setting(Environment.DEVELOPMENT, "`development` or `production`")
@@ -91,7 +91,7 @@ class StackSettings(_Section):
     tz: TimeZone = setting("America/Sao_Paulo", "Time zone of all containers")
 
 
-class AppSettings(_Section):
+class AppSettings(Section):
     """Application."""
 
     app_port: HostPort = setting(8000, "Host port of the application; replicas take the ports after it")
@@ -117,7 +117,7 @@ class AppSettings(_Section):
     app_outbox_give_up_hours: int = Field(default=24, ge=1, le=720, description="Hours after which a message that can't be sent has failed")
 
 
-class DbSettings(_Section):
+class DbSettings(Section):
     """Application database (db)."""
 
     postgres_user: SqlName = setting("app", "User of the application's database")
@@ -131,7 +131,7 @@ class DbSettings(_Section):
     postgres_cpus: Cpus = setting(2.0, "CPU limit, cores")
 
 
-class EvolutionSettings(_Section):
+class EvolutionSettings(Section):
     """Evolution API."""
 
     evolution: EvolutionKind = setting(EvolutionKind.API, "`api`, or `simulator` to work without a phone (always with IMAGES=local)")
@@ -157,7 +157,7 @@ class EvolutionSettings(_Section):
     language: Literal["en", "pt-BR", "es"] = setting("pt-BR", "Language of Evolution API's own texts")
 
 
-class PrivacySettings(_Section):
+class PrivacySettings(Section):
     """What Evolution API stores (privacy)."""
 
     database_save_data_instance: bool = setting(True, "Store instances (needed to keep pairings)")
@@ -172,7 +172,7 @@ class PrivacySettings(_Section):
     database_delete_message: bool = setting(True, "Keep messages that were deleted, marked as such, instead of removing them")
 
 
-class EvolutionDbSettings(_Section):
+class EvolutionDbSettings(Section):
     """Evolution API's database (evolution_postgres)."""
 
     evolution_postgres_user: SqlName = setting("evolution", "User of Evolution's database")
@@ -186,7 +186,7 @@ class EvolutionDbSettings(_Section):
     evolution_postgres_cpus: Cpus = setting(2.0, "CPU limit, cores")
 
 
-class RedisSettings(_Section):
+class RedisSettings(Section):
     """Redis."""
 
     redis_password: Secret | None = setting(
@@ -197,7 +197,7 @@ class RedisSettings(_Section):
     redis_cpus: Cpus = setting(1.0, "CPU limit, cores")
 
 
-class RabbitmqSettings(_Section):
+class RabbitmqSettings(Section):
     """RabbitMQ."""
 
     rabbitmq_default_user: LoginName = setting("whatsapp", "User of RabbitMQ, administrator of its web page")
@@ -209,7 +209,7 @@ class RabbitmqSettings(_Section):
     rabbitmq_exchange_name: LoginName = setting("evolution", "Exchange on which Evolution API publishes its events")
 
 
-class MinioSettings(_Section):
+class MinioSettings(Section):
     """MinIO."""
 
     minio_root_user: LoginName = setting("whatsapp", "User of MinIO, for its console and for Evolution API")
@@ -224,7 +224,7 @@ class MinioSettings(_Section):
     minio_cpus: Cpus = setting(2.0, "CPU limit, cores")
 
 
-class AudioConverterSettings(_Section):
+class AudioConverterSettings(Section):
     """Audio converter."""
 
     audio_converter_port: HostPort = setting(4040, "Port of the converter inside the network")
@@ -236,7 +236,7 @@ class AudioConverterSettings(_Section):
     audio_converter_cpus: Cpus = setting(2.0, "CPU limit, cores")
 
 
-class PgadminSettings(_Section):
+class PgadminSettings(Section):
     """pgAdmin."""
 
     pgadmin_enabled: bool = setting(False, "Run pgAdmin")
@@ -248,7 +248,7 @@ class PgadminSettings(_Section):
     pgadmin_cpus: Cpus = setting(1.0, "CPU limit, cores")
 
 
-class BackupSettings(_Section):
+class BackupSettings(Section):
     """Backups."""
 
     backup_dir: str = setting("backups", "Folder of the backups: absolute, or below the project's folder")
@@ -259,43 +259,3 @@ class BackupSettings(_Section):
         "Passphrase with which backups are encrypted; without it they are readable, and once used no restore works without it",
         "examplePassphrase0123456789example",
     )
-
-
-def _switches(prefix: str, transport: str) -> dict[str, Any]:
-    return {
-        f"{prefix}_{event.lower()}": (bool, setting(event in DEFAULT_EVENTS, f"Announce {event.replace('_', ' ').lower()} {transport}"))
-        for event in Event
-    }
-
-
-if TYPE_CHECKING:
-
-    class _RabbitmqEvents(_Section): ...
-
-    class _WebhookEvents(_Section): ...
-
-else:
-    _RabbitmqEvents = create_model("_RabbitmqEvents", __base__=_Section, **_switches("rabbitmq_events", "through RabbitMQ"))
-    _WebhookEvents = create_model("_WebhookEvents", __base__=_Section, **_switches("webhook_events", "by webhook"))
-
-
-class RabbitmqEventSettings(_RabbitmqEvents):
-    """Events through RabbitMQ."""
-
-    @property
-    def rabbitmq_events(self) -> dict[Event, bool]:
-        """Whether each event is announced through RabbitMQ."""
-        return {event: getattr(self, f"rabbitmq_events_{event.lower()}") for event in Event}
-
-
-class WebhookEventSettings(_WebhookEvents):
-    """Events by webhook."""
-
-    webhook_global_enabled: bool = setting(False, "Call one webhook for the events of all instances")
-    webhook_global_url: WebhookUrl = setting("", "URL of that webhook", "http://app.internal:8000/webhooks/evolution")
-    webhook_global_webhook_by_events: bool = setting(False, "Append the event's name to the URL")
-
-    @property
-    def webhook_events(self) -> dict[Event, bool]:
-        """Whether each event is announced by the global webhook."""
-        return {event: getattr(self, f"webhook_events_{event.lower()}") for event in Event}

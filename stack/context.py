@@ -80,6 +80,8 @@ def _checked_engine(settings: Settings) -> Engine:
         engine = Engine()
     except EngineError as error:
         raise pulumi.RunError(str(error)) from error
+    if wrong := engine.address_problem(settings.bind_address):
+        raise pulumi.RunError(f"{wrong} Nothing was changed.")
     problems = engine.taken_ports(settings.project, settings.bind_address, {port: name for name, port in settings.host_ports()})
     if problems:
         raise pulumi.RunError("\n".join(["Host ports are taken; nothing was changed:", *(f"  - {problem}" for problem in problems)]))

@@ -8,6 +8,7 @@ import difflib
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -131,8 +132,11 @@ class Settings(
         return bool(getattr(self, name) == type(self).model_fields[name].default)
 
     def public_host(self) -> str:
-        """The host name under which this machine reaches published ports."""
-        return "localhost" if self.bind_address in {"127.0.0.1", "0.0.0.0", "::1", "::"} else self.bind_address  # noqa: S104
+        """The host under which this machine reaches published ports, as URLs have it."""
+        address = ip_address(self.bind_address)
+        if address.is_unspecified or self.bind_address in {"127.0.0.1", "::1"}:
+            return "localhost"
+        return f"[{address}]" if address.version == 6 else str(address)
 
     def host_ports(self) -> list[tuple[str, int]]:
         """Every published host port with the setting that names it."""
@@ -243,7 +247,8 @@ def _validated(stack: str, given: Mapping[str, Given], problems: list[str]) -> S
             origin = given[name.upper()].origin
             shown = "" if is_secret(name) else f" = {values[name]!r}"
             message = detail["msg"].removeprefix("Value error, ")
-            message = message if message.startswith(("is ", "would ", "holds ")) else f"is refused: {message[0].lower()}{message[1:]}"
+            own = detail["type"] == "value_error"
+            message = message if own else f"is refused: {message[0].lower()}{message[1:]}"
             problems.append(f"{name.upper()}{shown} ({origin}) {message}.")
             values.pop(name, None)
         return Settings.model_validate({**values, **identity})

@@ -10,10 +10,16 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from stack.settings_types import (
+    BindAddress,
     BucketName,
+    CallerKey,
+    ClientName,
     Cpus,
+    DatabaseName,
     DataVolume,
     Email,
+    ExchangeName,
+    Folder,
     HostPort,
     HttpUrl,
     ImageReference,
@@ -21,10 +27,13 @@ from stack.settings_types import (
     LogLevels,
     MemoryMiB,
     MinioSecret,
+    MinioUser,
+    Passphrase,
     PhoneVersion,
     ProjectName,
+    RoleName,
     Secret,
-    SqlName,
+    Text,
     TimeZone,
 )
 
@@ -82,7 +91,7 @@ class StackSettings(Section):
     environment: Environment = setting(Environment.DEVELOPMENT, "`development` or `production`")
     env_file: str = setting("", "Settings file (`.env` for dev, `.env.<stack>` for others); only in the stack's configuration", ".env.prod")
     project_name: ProjectName | None = setting(None, "Compose project name; name an existing project to adopt its volumes", "whatsapp-dev")
-    bind_address: Literal["127.0.0.1", "0.0.0.0", "::1", "::"] = setting("127.0.0.1", "Host address on which ports are published")  # noqa: S104
+    bind_address: BindAddress = setting("127.0.0.1", "Address of this machine on which ports are published; `0.0.0.0` for all")
     publish: Publication = setting(Publication.ALL, "Published services: `all`, or `public` for app and evolution-api only")
     protect_volumes: bool = setting(False, "Refuse any change that would delete a data volume")
     images: ImageSource = setting(
@@ -102,7 +111,7 @@ class AppSettings(Section):
     app_memory_mb: MemoryMiB = setting(512, "Memory limit of each application container, MiB")
     app_cpus: Cpus = setting(2.0, "CPU limit of each application container, cores")
     evolution_api_key: Secret | None = setting(None, "Key that the application sends to Evolution API", "exampleKey0123456789exampleKey012")
-    app_api_key: Secret | None = setting(
+    app_api_key: CallerKey | None = setting(
         None,
         "Key that callers of the application send; without it development is open, and production generates one",
         "exampleKey0123456789exampleKey012",
@@ -120,9 +129,9 @@ class AppSettings(Section):
 class DbSettings(Section):
     """Application database (db)."""
 
-    postgres_user: SqlName = setting("app", "User of the application's database")
+    postgres_user: RoleName = setting("app", "User of the application's database")
     postgres_password: Secret | None = setting(None, "Password of that user", "examplePassword0123456789example")
-    postgres_db: SqlName = setting("app", "Name of the application's database")
+    postgres_db: DatabaseName = setting("app", "Name of the application's database")
     postgres_port: HostPort = setting(5432, "Host port of the application's database")
     postgres_max_connections: int = Field(default=100, ge=10, le=10_000, description="Connection limit of the application's database")
     postgres_image: ImageReference = setting("postgres:16", "Image of the application's database")
@@ -138,7 +147,7 @@ class EvolutionSettings(Section):
     evolution_port: HostPort = setting(8080, "Host port of Evolution API")
     authentication_api_key: Secret | None = setting(None, "Key that Evolution API accepts", "exampleKey0123456789exampleKey012")
     evolution_server_url: HttpUrl | None = setting(None, "Public URL of Evolution API, as events carry it", "http://localhost:8080")
-    evolution_client_name: LoginName = setting("evolution", "Name that scopes this API's instances in its database")
+    evolution_client_name: ClientName = setting("evolution", "Name that scopes this API's instances in its database")
     evolution_log_level: LogLevels = setting("ERROR,WARN,INFO,LOG", "Log levels of Evolution API, separated by commas")
     evolution_image: ImageReference = setting("atendai/evolution-api:v2.2.3", "Image of Evolution API")
     evolution_memory_mb: MemoryMiB = setting(1024, "Memory limit, MiB")
@@ -146,7 +155,7 @@ class EvolutionSettings(Section):
     config_session_phone_version: PhoneVersion = setting(
         "", "WhatsApp Web version to announce; empty asks WhatsApp for the latest", "2.3000.1015901307"
     )
-    config_session_phone_client: str = setting("Evolution API", "Device name shown in the phone's list of linked devices")
+    config_session_phone_client: Text = setting("Evolution API", "Device name shown in the phone's list of linked devices")
     config_session_phone_name: Literal["Chrome", "Firefox", "Edge", "Opera", "Safari"] = setting(
         "Chrome", "Browser name shown in that list"
     )
@@ -175,9 +184,9 @@ class PrivacySettings(Section):
 class EvolutionDbSettings(Section):
     """Evolution API's database (evolution_postgres)."""
 
-    evolution_postgres_user: SqlName = setting("evolution", "User of Evolution's database")
+    evolution_postgres_user: RoleName = setting("evolution", "User of Evolution's database")
     evolution_postgres_password: Secret | None = setting(None, "Password of that user", "examplePassword0123456789example")
-    evolution_postgres_db: SqlName = setting("evolution", "Name of Evolution's database")
+    evolution_postgres_db: DatabaseName = setting("evolution", "Name of Evolution's database")
     evolution_postgres_port: HostPort = setting(5433, "Host port of Evolution's database")
     evolution_postgres_max_connections: int = Field(default=100, ge=10, le=10_000, description="Connection limit of Evolution's database")
     evolution_postgres_image: ImageReference = setting("postgres:15", "Image of Evolution's database")
@@ -206,13 +215,13 @@ class RabbitmqSettings(Section):
     rabbitmq_image: ImageReference = setting("rabbitmq:management", "Image of RabbitMQ")
     rabbitmq_memory_mb: MemoryMiB = setting(768, "Memory limit, MiB")
     rabbitmq_cpus: Cpus = setting(2.0, "CPU limit, cores")
-    rabbitmq_exchange_name: LoginName = setting("evolution", "Exchange on which Evolution API publishes its events")
+    rabbitmq_exchange_name: ExchangeName = setting("evolution", "Exchange on which Evolution API publishes its events")
 
 
 class MinioSettings(Section):
     """MinIO."""
 
-    minio_root_user: LoginName = setting("whatsapp", "User of MinIO, for its console and for Evolution API")
+    minio_root_user: MinioUser = setting("whatsapp", "User of MinIO, for its console and for Evolution API")
     minio_root_password: MinioSecret | None = setting(
         None, "Password of that user, 8 characters or more", "examplePassword0123456789example"
     )
@@ -251,10 +260,10 @@ class PgadminSettings(Section):
 class BackupSettings(Section):
     """Backups."""
 
-    backup_dir: str = setting("backups", "Folder of the backups: absolute, or below the project's folder")
+    backup_dir: Folder = setting("backups", "Folder of the backups: absolute, or below the project's folder")
     backup_keep: int = Field(default=7, ge=0, le=10_000, description="Backups that are kept of a stack; 0 keeps all")
     backup_keep_days: int = Field(default=0, ge=0, le=36_500, description="Days for which a backup is kept; 0 keeps it whatever its age")
-    backup_key: Secret | None = setting(
+    backup_key: Passphrase | None = setting(
         None,
         "Passphrase with which backups are encrypted; without it they are readable, and once used no restore works without it",
         "examplePassphrase0123456789example",

@@ -11,7 +11,8 @@ from pathlib import Path
 from pydantic.fields import FieldInfo
 
 from stack.reference_pt import DESCRIPTIONS, SECTIONS_IN_PORTUGUESE
-from stack.settings import APP_VARIABLE_PREFIX, SECTIONS, is_secret
+from stack.settings import SECTIONS, is_secret
+from stack.settings_names import APP_VARIABLE_PREFIX
 
 _BEGIN, _END = "<!-- settings -->", "<!-- /settings -->"
 _HEAD = f"""\

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pulumi
 from pulumi.runtime import settings as runtime
-from pulumi.runtime.config import CONFIG
+from pulumi.runtime.config import CONFIG, is_config_secret
 from pulumi.runtime.mocks import MockMonitor
 
 from stack.credentials import Credentials
@@ -46,8 +46,9 @@ def stack_settings(folder: Path) -> Settings:
     """
     prefix = f"{pulumi.get_project()}:"
     configuration = {key.removeprefix(prefix): str(value) for key, value in CONFIG.get().items() if key.startswith(prefix)}
+    encrypted = {name for name in configuration if is_config_secret(f"{prefix}{name}")}
     try:
-        return load(folder, pulumi.get_stack(), configuration)
+        return load(folder, pulumi.get_stack(), configuration, encrypted)
     except SettingsError as error:
         raise pulumi.RunError(str(error)) from error
 
@@ -65,7 +66,7 @@ def prepare(settings: Settings, folder: Path) -> Context:
         settings=settings,
         credentials=Credentials(settings),
         images=Images(settings, folder),
-        host=Host(naming, network, volumes, settings.bind_address, settings.tz, engine),
+        host=Host(naming, network, volumes, settings.bind_address, settings.tz, engine, settings.confidential_texts()),
         folder=folder,
     )
 

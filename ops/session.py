@@ -83,10 +83,11 @@ def stack_settings(folder: Path, stack: str, text: str | None = None) -> Setting
         OperatorError: the settings are wrong, or what is encrypted can't be read.
     """
     from ops.setup import full_configuration  # noqa: PLC0415
+    from ops.setup.configuration import encrypted_names  # noqa: PLC0415
     from stack.settings import SettingsError, load  # noqa: PLC0415 - a quarter of a second, and not every command needs it
 
     try:
-        return load(folder, stack, full_configuration(folder, stack), text=text)
+        return load(folder, stack, full_configuration(folder, stack), encrypted_names(folder, stack), text=text)
     except SettingsError as error:
         raise OperatorError(str(error)) from error
 

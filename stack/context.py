@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pulumi
 from pulumi.runtime import settings as runtime
-from pulumi.runtime.config import CONFIG
+from pulumi.runtime.config import CONFIG, is_config_secret
 from pulumi.runtime.mocks import MockMonitor
 
 from stack.credentials import Credentials
@@ -46,8 +46,9 @@ def stack_settings(folder: Path) -> Settings:
     """
     prefix = f"{pulumi.get_project()}:"
     configuration = {key.removeprefix(prefix): str(value) for key, value in CONFIG.get().items() if key.startswith(prefix)}
+    encrypted = {name for name in configuration if is_config_secret(f"{prefix}{name}")}
     try:
-        return load(folder, pulumi.get_stack(), configuration)
+        return load(folder, pulumi.get_stack(), configuration, encrypted)
     except SettingsError as error:
         raise pulumi.RunError(str(error)) from error
 
@@ -65,7 +66,7 @@ def prepare(settings: Settings, folder: Path) -> Context:
         settings=settings,
         credentials=Credentials(settings),
         images=Images(settings, folder),
-        host=Host(naming, network, volumes, settings.bind_address, settings.tz, engine),
+        host=Host(naming, network, volumes, settings.bind_address, settings.tz, engine, settings.confidential_texts()),
         folder=folder,
     )
 
@@ -80,6 +81,8 @@ def _checked_engine(settings: Settings) -> Engine:
         engine = Engine()
     except EngineError as error:
         raise pulumi.RunError(str(error)) from error
+    if wrong := engine.address_problem(settings.bind_address):
+        raise pulumi.RunError(f"{wrong} Nothing was changed.")
     problems = engine.taken_ports(settings.project, settings.bind_address, {port: name for name, port in settings.host_ports()})
     if problems:
         raise pulumi.RunError("\n".join(["Host ports are taken; nothing was changed:", *(f"  - {problem}" for problem in problems)]))

@@ -2,10 +2,9 @@
 
 import contextlib
 import select
-import socket
 import struct
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,9 +12,9 @@ from typing import Any
 import docker
 import requests
 from docker.errors import APIError, DockerException, NotFound
-from docker.models.containers import Container
 from docker.utils.socket import read
 
+from stack import host_ports
 from stack.naming import COMPOSE_PROJECT, COMPOSE_SERVICE
 
 _FRAME_HEADER = struct.Struct(">BxxxL")
@@ -172,14 +171,22 @@ class Engine:
         except (APIError, requests.RequestException) as error:
             raise EngineError(str(getattr(error, "explanation", None) or error)) from error
 
+    def address_problem(self, address: str) -> str:
+        """Why no port can be published on an address, in a sentence; empty when that can't be said from here, or nothing is wrong."""
+        if not self._is_local or host_ports.is_here(address):
+            return ""
+        return f"BIND_ADDRESS: {address} is no address of this machine: give one that `ip address` shows, or 0.0.0.0 for all of them."
+
     def taken_ports(self, project: str, address: str, ports: Mapping[int, str]) -> list[str]:
-        """Which host ports something else holds: a sentence each.
+        """Why host ports can't be had: a sentence for each that something else holds, or one for an address that isn't there.
 
         Args:
             project: whose running containers may hold them.
             address: the address on which they are to be published.
             ports: the setting that names each port.
         """
+        if wrong := self.address_problem(address):
+            return [wrong]
         limit = time.monotonic() + _SECONDS_TO_LET_GO
         # A container that just ended, as in a crash loop, is off the list a moment before the engine lets go of its ports.
         while (problems := self._taken_ports(project, address, ports)) and time.monotonic() < limit:
@@ -187,7 +194,7 @@ class Engine:
         return problems
 
     def _taken_ports(self, project: str, address: str, ports: Mapping[int, str]) -> list[str]:
-        holders = _holders(self._client.containers.list(ignore_removed=True))
+        holders = host_ports.holders(self._client.containers.list(ignore_removed=True), address)
         problems = []
         for port, setting in ports.items():
             holder = holders.get(port)
@@ -195,8 +202,8 @@ class Engine:
                 continue
             if holder is not None:
                 problems.append(f"{setting}: port {port} is held by container {holder.name}: stop it, or give {setting} another port.")
-            elif self._is_local and not _is_free(address, port):
-                which = _listener(port) or f"`ss -ltnp 'sport = :{port}'` shows which"
+            elif self._is_local and not host_ports.is_free(address, port):
+                which = host_ports.listener(port) or f"`ss -ltnp 'sport = :{port}'` shows which"
                 problems.append(f"{setting}: port {port} is held by another program ({which}): end it, or give {setting} another port.")
         return problems
 
@@ -247,37 +254,3 @@ def _moment(text: str) -> datetime | None:
     moment = datetime.fromisoformat(f"{text[:19]}+00:00")
     fraction = text[19:].strip("Z").lstrip(".")
     return None if moment.year == 1 else moment.replace(microsecond=int(fraction[:6].ljust(6, "0") or 0))
-
-
-def _holders(running: Iterable[Container]) -> dict[int, Container]:
-    """The running containers by the host ports that they hold."""
-    holders = {}
-    for container in running:
-        for bindings in (container.ports or {}).values():
-            for binding in bindings or []:
-                holders[int(binding["HostPort"])] = container
-    return holders
-
-
-def _listener(port: int) -> str:
-    """The process that listens on a port of this machine; nothing when it is another user's, whose sockets are not shown to us."""
-    import psutil  # noqa: PLC0415 - only where something is wrong
-
-    try:
-        sockets = [each for each in psutil.net_connections("tcp") if each.status == psutil.CONN_LISTEN]
-        owners = sorted({each.pid for each in sockets if getattr(each.laddr, "port", None) == port and each.pid is not None})
-        return ", ".join(f"{psutil.Process(pid).name()}, process {pid}" for pid in owners)
-    except psutil.Error:
-        return ""
-
-
-def _is_free(address: str, port: int) -> bool:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((address, port))
-            listener.listen(1)
-        except OSError:
-            return False
-    return True

@@ -4,6 +4,7 @@ So `docker compose -p whatsapp-dev ps|logs|exec|stop|start` and every dashboard 
 Which labels its client needs was tried: project, service, oneoff, config-hash with any value; container-number for `exec --index`.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -16,6 +17,13 @@ COMPOSE_PROJECT = "com.docker.compose.project"
 COMPOSE_SERVICE = "com.docker.compose.service"
 RESTARTS_WITH = "whatsapp.restarts-with"
 """Prefix of the labels that hold the container id of a dependency to which a service can't reconnect."""
+
+_PROJECT_NAME = re.compile(r"[a-z0-9]+(?:(?:__?|-+)[a-z0-9]+)*-*")
+
+
+def is_project_name(name: str) -> bool:
+    """Whether Compose takes a project's name, and an image can be called after it (`<name>-app`)."""
+    return _PROJECT_NAME.fullmatch(name) is not None
 
 
 def settings_file_name(stack: str, configuration: Mapping[str, str]) -> str:

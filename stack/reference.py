@@ -11,20 +11,27 @@ from pathlib import Path
 from pydantic.fields import FieldInfo
 
 from stack.reference_pt import DESCRIPTIONS, SECTIONS_IN_PORTUGUESE
-from stack.settings import APP_VARIABLE_PREFIX, SECTIONS, is_secret
+from stack.settings import SECTIONS, is_secret
+from stack.settings_names import APP_VARIABLE_PREFIX
 
 _BEGIN, _END = "<!-- settings -->", "<!-- /settings -->"
 _HEAD = f"""\
 # The settings of a stack, each with its default. Copy this file to .env (to .env.prod for the production stack) and change what you need:
 #     cp .env.example .env
-# A line that begins with #NAME= is decided elsewhere until you set it: a secret is generated and kept encrypted in the stack's state;
-# images follow the machine; what differs between development and production stands in Pulumi.<stack>.yaml; the rest are examples.
+# A line that begins with #NAME= is decided elsewhere until you set it: a secret is generated and kept encrypted in the stack's state
+# (APP_API_KEY in production only, BACKUP_KEY never); images follow the machine; what differs between development and production stands in
+# Pulumi.<stack>.yaml; the rest are examples.
 # A variable for the application's own use has {APP_VARIABLE_PREFIX} in front: {APP_VARIABLE_PREFIX}FEATURE=on gives it FEATURE=on.
 # After a change, `make up` applies it to the containers that use it.
 """
 _DECIDED_ELSEWHERE = frozenset({"environment", "publish", "protect_volumes", "app_mount_source", "images"})
 """What the stack's configuration or the set-up decides. The settings file wins over both, so a copy of the example must leave these alone;
 and so must it leave the images, which are local ones where IMAGES=local unless a setting names another."""
+
+
+_GENERATED_IN_PRODUCTION = frozenset({"app_api_key"})
+_NEVER_GENERATED = frozenset({"backup_key"})
+"""The secrets that are not simply generated when nobody gives them."""
 
 
 def env_example() -> str:
@@ -43,14 +50,13 @@ def table(language: str) -> str:
     """The settings as Markdown tables, a section each, in `en` or `pt`."""
     portuguese = language == "pt"
     head = "| Nome | Padrão | Significado |\n|---|---|---|" if portuguese else "| Name | Default | Meaning |\n|---|---|---|"
-    generated = "gerado" if portuguese else "generated"
     parts = []
     for section in SECTIONS:
         title = SECTIONS_IN_PORTUGUESE[_title(section)] if portuguese else _title(section)
         rows = [head]
         for name, field in section.model_fields.items():
-            meaning = DESCRIPTIONS[name.upper()] if portuguese else field.description
-            default = generated if is_secret(name) else f"`{_default(field)}`" if _default(field) else ""
+            meaning = DESCRIPTIONS[name.upper()] if portuguese else field.description or ""
+            default = _generated(name, meaning, portuguese) if is_secret(name) else f"`{_default(field)}`" if _default(field) else ""
             rows.append(f"| `{name.upper()}` | {default} | {meaning} |")
         parts.append(f"<details><summary>{title}</summary>\n\n" + "\n".join(rows) + "\n\n</details>")
     return "\n\n".join(parts)
@@ -63,6 +69,17 @@ def with_table(readme: str, language: str) -> str:
 
 def _title(section: type) -> str:
     return (section.__doc__ or "").rstrip(".")
+
+
+def _generated(name: str, meaning: str, portuguese: bool) -> str:
+    """What becomes of a secret that nobody gives, in a word or three."""
+    if name in _NEVER_GENERATED:
+        return ""
+    everywhere = name not in _GENERATED_IN_PRODUCTION
+    if portuguese:  # where a password and a key are feminine, and a secret (`segredo`) is not
+        word = "gerado" if meaning.startswith("Segredo") else "gerada"
+        return word if everywhere else f"{word} em produção"
+    return "generated" if everywhere else "generated in production"
 
 
 def _default(field: FieldInfo) -> str:

@@ -32,7 +32,7 @@ _WRITTEN: dict[str, str] = {
     "ENVIRONMENT": "`development` ou `production`",
     "ENV_FILE": "Arquivo de configurações (`.env` para dev, `.env.<stack>` para os outros); só na configuração do stack",
     "PROJECT_NAME": "Nome do projeto Compose; use o nome de um projeto existente para adotar os volumes dele",
-    "BIND_ADDRESS": "Endereço do host em que as portas são publicadas",
+    "BIND_ADDRESS": "Endereço desta máquina em que as portas são publicadas; `0.0.0.0` para todos",
     "PUBLISH": "Serviços publicados: `all` (todos) ou `public` (só app e evolution-api)",
     "PROTECT_VOLUMES": "Recusa qualquer mudança que apagaria um volume de dados",
     "IMAGES": "Origem das imagens: `registry`, ou `local` para construí-las a partir de pacotes (escolhida pela preparação)",
@@ -133,9 +133,13 @@ _WRITTEN: dict[str, str] = {
 }
 
 
-def _switches(prefix: str, transport: str) -> dict[str, str]:
-    return {f"{prefix}_{event}": f"Anuncia {event.replace('_', ' ').lower()} {transport}" for event in Event}
+def _switches(prefix: str, meaning: str) -> dict[str, str]:
+    return {f"{prefix}_{event}": meaning.format(f"`{event.topic}`") for event in Event}
 
 
-DESCRIPTIONS: dict[str, str] = _WRITTEN | _switches("RABBITMQ_EVENTS", "pelo RabbitMQ") | _switches("WEBHOOK_EVENTS", "por webhook")
+DESCRIPTIONS: dict[str, str] = (
+    _WRITTEN
+    | _switches("RABBITMQ_EVENTS", "Publica o evento {} no RabbitMQ")
+    | _switches("WEBHOOK_EVENTS", "Envia o evento {} por webhook")
+)
 """What each setting means, by its name."""

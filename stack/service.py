@@ -31,6 +31,7 @@ class Host:
         bind_address: host address of published ports.
         time_zone: of all containers.
         engine: where gates look; None in a preview and under mocks, where gates pass.
+        confidential: texts that must not be shown, wherever a plain value holds one.
     """
 
     naming: Naming
@@ -39,6 +40,12 @@ class Host:
     bind_address: str
     time_zone: str
     engine: Engine | None
+    confidential: frozenset[str] = frozenset()
+
+    def guarded(self, value: pulumi.Input[str]) -> pulumi.Input[str]:
+        """The value, as a secret when it holds a text that must not be shown."""
+        shows = isinstance(value, str) and any(text in value for text in self.confidential)
+        return pulumi.Output.secret(value) if shows else value
 
 
 class Service(pulumi.ComponentResource):
@@ -82,15 +89,16 @@ class Service(pulumi.ComponentResource):
             command=list(spec.command) or None,
             entrypoints=list(spec.entrypoint) or None,
             user=spec.user,
-            envs=[_assignment(name, _apart(value)) for name, value in sorted({"TZ": self._host.time_zone, **spec.environment}.items())],
+            envs=[self._assignment(name, value) for name, value in sorted({"TZ": self._host.time_zone, **spec.environment}.items())],
             labels=[docker.ContainerLabelArgs(label=label, value=value) for label, value in labels.items()],
             networks_advanced=self._networks(),
             mounts=self._mounts(),
             ports=self._ports(number),
             uploads=[
-                docker.ContainerUploadArgs(file=each.path, content=_apart(each.content), permissions=each.mode) for each in spec.files
+                docker.ContainerUploadArgs(file=each.path, content=_apart(self._host.guarded(each.content)), permissions=each.mode)
+                for each in spec.files
             ],
-            healthcheck=_health_check(spec.probe),
+            healthcheck=self._health_check(spec.probe),
             # must_run: a refresh that finds the container stopped starts it again.
             must_run=True,
             restart="unless-stopped",
@@ -111,6 +119,20 @@ class Service(pulumi.ComponentResource):
                 replace_on_changes=_NOT_APPLIED_IN_PLACE,
                 depends_on=_containers_behind([*spec.environment.values(), *(each.content for each in spec.files)]),
             ),
+        )
+
+    def _assignment(self, name: str, value: pulumi.Input[str]) -> pulumi.Input[str]:
+        value = _apart(self._host.guarded(value))
+        # An output costs time at every `up`, and most values are plain.
+        return f"{name}={value}" if isinstance(value, str) else pulumi.Output.concat(name, "=", value)
+
+    def _health_check(self, probe: Probe) -> docker.ContainerHealthcheckArgs:
+        return docker.ContainerHealthcheckArgs(
+            tests=[self._host.guarded(word) for word in probe.test],
+            interval=duration(probe.interval),
+            timeout=duration(probe.timeout),
+            start_period=duration(probe.limit),
+            retries=probe.retries,
         )
 
     def _networks(self) -> list[docker.ContainerNetworksAdvancedArgs]:
@@ -187,21 +209,6 @@ def _containers_behind(values: Sequence[pulumi.Input[str]]) -> pulumi.Output[lis
         return [each for each in set().union(*behind) if isinstance(each, docker.Container)]
 
     return pulumi.Output.from_input(found())
-
-
-def _assignment(name: str, value: pulumi.Input[str]) -> pulumi.Input[str]:
-    # An output costs time at every `up`, and most values are plain.
-    return f"{name}={value}" if isinstance(value, str) else pulumi.Output.concat(name, "=", value)
-
-
-def _health_check(probe: Probe) -> docker.ContainerHealthcheckArgs:
-    return docker.ContainerHealthcheckArgs(
-        tests=list(probe.test),
-        interval=duration(probe.interval),
-        timeout=duration(probe.timeout),
-        start_period=duration(probe.limit),
-        retries=probe.retries,
-    )
 
 
 def duration(seconds: int) -> str:

@@ -1,19 +1,25 @@
-"""The one table of settings: name, type, default, meaning.
+"""The one table of settings: name, type, default, meaning. Those for events, which are made from their list, stand in `settings_events`.
 
 `.env.example`, the README's tables and the validation are made from it. A field's name in capitals is the setting's name.
 A secret without a value is generated; everything else has a default that starts without errors.
 """
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field
 
 from stack.settings_types import (
+    BindAddress,
     BucketName,
+    CallerKey,
+    ClientName,
     Cpus,
+    DatabaseName,
     DataVolume,
     Email,
+    ExchangeName,
+    Folder,
     HostPort,
     HttpUrl,
     ImageReference,
@@ -21,14 +27,15 @@ from stack.settings_types import (
     LogLevels,
     MemoryMiB,
     MinioSecret,
+    MinioUser,
+    Passphrase,
     PhoneVersion,
     ProjectName,
+    RoleName,
     Secret,
-    SqlName,
+    Text,
     TimeZone,
-    WebhookUrl,
 )
-from stack.vocabulary import DEFAULT_EVENTS, Event
 
 
 class Environment(StrEnum):
@@ -71,18 +78,20 @@ def setting(default: Any, description: str, example: str | None = None) -> Any: 
     return Field(default=default, description=description, examples=None if example is None else [example])
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """What belongs together. Its docstring is its title, for people."""
+
     # defer_build: only the whole table is ever validated, and building a part costs time at every `up`
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
-class StackSettings(_Section):
+class StackSettings(Section):
     """Stack."""
 
     environment: Environment = setting(Environment.DEVELOPMENT, "`development` or `production`")
     env_file: str = setting("", "Settings file (`.env` for dev, `.env.<stack>` for others); only in the stack's configuration", ".env.prod")
     project_name: ProjectName | None = setting(None, "Compose project name; name an existing project to adopt its volumes", "whatsapp-dev")
-    bind_address: Literal["127.0.0.1", "0.0.0.0", "::1", "::"] = setting("127.0.0.1", "Host address on which ports are published")  # noqa: S104
+    bind_address: BindAddress = setting("127.0.0.1", "Address of this machine on which ports are published; `0.0.0.0` for all")
     publish: Publication = setting(Publication.ALL, "Published services: `all`, or `public` for app and evolution-api only")
     protect_volumes: bool = setting(False, "Refuse any change that would delete a data volume")
     images: ImageSource = setting(
@@ -91,7 +100,7 @@ class StackSettings(_Section):
     tz: TimeZone = setting("America/Sao_Paulo", "Time zone of all containers")
 
 
-class AppSettings(_Section):
+class AppSettings(Section):
     """Application."""
 
     app_port: HostPort = setting(8000, "Host port of the application; replicas take the ports after it")
@@ -102,7 +111,7 @@ class AppSettings(_Section):
     app_memory_mb: MemoryMiB = setting(512, "Memory limit of each application container, MiB")
     app_cpus: Cpus = setting(2.0, "CPU limit of each application container, cores")
     evolution_api_key: Secret | None = setting(None, "Key that the application sends to Evolution API", "exampleKey0123456789exampleKey012")
-    app_api_key: Secret | None = setting(
+    app_api_key: CallerKey | None = setting(
         None,
         "Key that callers of the application send; without it development is open, and production generates one",
         "exampleKey0123456789exampleKey012",
@@ -117,12 +126,12 @@ class AppSettings(_Section):
     app_outbox_give_up_hours: int = Field(default=24, ge=1, le=720, description="Hours after which a message that can't be sent has failed")
 
 
-class DbSettings(_Section):
+class DbSettings(Section):
     """Application database (db)."""
 
-    postgres_user: SqlName = setting("app", "User of the application's database")
+    postgres_user: RoleName = setting("app", "User of the application's database")
     postgres_password: Secret | None = setting(None, "Password of that user", "examplePassword0123456789example")
-    postgres_db: SqlName = setting("app", "Name of the application's database")
+    postgres_db: DatabaseName = setting("app", "Name of the application's database")
     postgres_port: HostPort = setting(5432, "Host port of the application's database")
     postgres_max_connections: int = Field(default=100, ge=10, le=10_000, description="Connection limit of the application's database")
     postgres_image: ImageReference = setting("postgres:16", "Image of the application's database")
@@ -131,14 +140,14 @@ class DbSettings(_Section):
     postgres_cpus: Cpus = setting(2.0, "CPU limit, cores")
 
 
-class EvolutionSettings(_Section):
+class EvolutionSettings(Section):
     """Evolution API."""
 
     evolution: EvolutionKind = setting(EvolutionKind.API, "`api`, or `simulator` to work without a phone (always with IMAGES=local)")
     evolution_port: HostPort = setting(8080, "Host port of Evolution API")
     authentication_api_key: Secret | None = setting(None, "Key that Evolution API accepts", "exampleKey0123456789exampleKey012")
     evolution_server_url: HttpUrl | None = setting(None, "Public URL of Evolution API, as events carry it", "http://localhost:8080")
-    evolution_client_name: LoginName = setting("evolution", "Name that scopes this API's instances in its database")
+    evolution_client_name: ClientName = setting("evolution", "Name that scopes this API's instances in its database")
     evolution_log_level: LogLevels = setting("ERROR,WARN,INFO,LOG", "Log levels of Evolution API, separated by commas")
     evolution_image: ImageReference = setting("atendai/evolution-api:v2.2.3", "Image of Evolution API")
     evolution_memory_mb: MemoryMiB = setting(1024, "Memory limit, MiB")
@@ -146,7 +155,7 @@ class EvolutionSettings(_Section):
     config_session_phone_version: PhoneVersion = setting(
         "", "WhatsApp Web version to announce; empty asks WhatsApp for the latest", "2.3000.1015901307"
     )
-    config_session_phone_client: str = setting("Evolution API", "Device name shown in the phone's list of linked devices")
+    config_session_phone_client: Text = setting("Evolution API", "Device name shown in the phone's list of linked devices")
     config_session_phone_name: Literal["Chrome", "Firefox", "Edge", "Opera", "Safari"] = setting(
         "Chrome", "Browser name shown in that list"
     )
@@ -157,7 +166,7 @@ class EvolutionSettings(_Section):
     language: Literal["en", "pt-BR", "es"] = setting("pt-BR", "Language of Evolution API's own texts")
 
 
-class PrivacySettings(_Section):
+class PrivacySettings(Section):
     """What Evolution API stores (privacy)."""
 
     database_save_data_instance: bool = setting(True, "Store instances (needed to keep pairings)")
@@ -174,12 +183,12 @@ class PrivacySettings(_Section):
     database_delete_message: bool = setting(True, "Keep messages that were deleted, marked as such, instead of removing them")
 
 
-class EvolutionDbSettings(_Section):
+class EvolutionDbSettings(Section):
     """Evolution API's database (evolution_postgres)."""
 
-    evolution_postgres_user: SqlName = setting("evolution", "User of Evolution's database")
+    evolution_postgres_user: RoleName = setting("evolution", "User of Evolution's database")
     evolution_postgres_password: Secret | None = setting(None, "Password of that user", "examplePassword0123456789example")
-    evolution_postgres_db: SqlName = setting("evolution", "Name of Evolution's database")
+    evolution_postgres_db: DatabaseName = setting("evolution", "Name of Evolution's database")
     evolution_postgres_port: HostPort = setting(5433, "Host port of Evolution's database")
     evolution_postgres_max_connections: int = Field(default=100, ge=10, le=10_000, description="Connection limit of Evolution's database")
     evolution_postgres_image: ImageReference = setting("postgres:15", "Image of Evolution's database")
@@ -188,7 +197,7 @@ class EvolutionDbSettings(_Section):
     evolution_postgres_cpus: Cpus = setting(2.0, "CPU limit, cores")
 
 
-class RedisSettings(_Section):
+class RedisSettings(Section):
     """Redis."""
 
     redis_password: Secret | None = setting(
@@ -199,7 +208,7 @@ class RedisSettings(_Section):
     redis_cpus: Cpus = setting(1.0, "CPU limit, cores")
 
 
-class RabbitmqSettings(_Section):
+class RabbitmqSettings(Section):
     """RabbitMQ."""
 
     rabbitmq_default_user: LoginName = setting("whatsapp", "User of RabbitMQ, administrator of its web page")
@@ -208,13 +217,13 @@ class RabbitmqSettings(_Section):
     rabbitmq_image: ImageReference = setting("rabbitmq:management", "Image of RabbitMQ")
     rabbitmq_memory_mb: MemoryMiB = setting(768, "Memory limit, MiB")
     rabbitmq_cpus: Cpus = setting(2.0, "CPU limit, cores")
-    rabbitmq_exchange_name: LoginName = setting("evolution", "Exchange on which Evolution API publishes its events")
+    rabbitmq_exchange_name: ExchangeName = setting("evolution", "Exchange on which Evolution API publishes its events")
 
 
-class MinioSettings(_Section):
+class MinioSettings(Section):
     """MinIO."""
 
-    minio_root_user: LoginName = setting("whatsapp", "User of MinIO, for its console and for Evolution API")
+    minio_root_user: MinioUser = setting("whatsapp", "User of MinIO, for its console and for Evolution API")
     minio_root_password: MinioSecret | None = setting(
         None, "Password of that user, 8 characters or more", "examplePassword0123456789example"
     )
@@ -226,7 +235,7 @@ class MinioSettings(_Section):
     minio_cpus: Cpus = setting(2.0, "CPU limit, cores")
 
 
-class AudioConverterSettings(_Section):
+class AudioConverterSettings(Section):
     """Audio converter."""
 
     audio_converter_port: HostPort = setting(4040, "Port of the converter inside the network")
@@ -238,7 +247,7 @@ class AudioConverterSettings(_Section):
     audio_converter_cpus: Cpus = setting(2.0, "CPU limit, cores")
 
 
-class PgadminSettings(_Section):
+class PgadminSettings(Section):
     """pgAdmin."""
 
     pgadmin_enabled: bool = setting(False, "Run pgAdmin")
@@ -250,54 +259,14 @@ class PgadminSettings(_Section):
     pgadmin_cpus: Cpus = setting(1.0, "CPU limit, cores")
 
 
-class BackupSettings(_Section):
+class BackupSettings(Section):
     """Backups."""
 
-    backup_dir: str = setting("backups", "Folder of the backups: absolute, or below the project's folder")
+    backup_dir: Folder = setting("backups", "Folder of the backups: absolute, or below the project's folder")
     backup_keep: int = Field(default=7, ge=0, le=10_000, description="Backups that are kept of a stack; 0 keeps all")
     backup_keep_days: int = Field(default=0, ge=0, le=36_500, description="Days for which a backup is kept; 0 keeps it whatever its age")
-    backup_key: Secret | None = setting(
+    backup_key: Passphrase | None = setting(
         None,
         "Passphrase with which backups are encrypted; without it they are readable, and once used no restore works without it",
         "examplePassphrase0123456789example",
     )
-
-
-def _switches(prefix: str, transport: str) -> dict[str, Any]:
-    return {
-        f"{prefix}_{event.lower()}": (bool, setting(event in DEFAULT_EVENTS, f"Announce {event.replace('_', ' ').lower()} {transport}"))
-        for event in Event
-    }
-
-
-if TYPE_CHECKING:
-
-    class _RabbitmqEvents(_Section): ...
-
-    class _WebhookEvents(_Section): ...
-
-else:
-    _RabbitmqEvents = create_model("_RabbitmqEvents", __base__=_Section, **_switches("rabbitmq_events", "through RabbitMQ"))
-    _WebhookEvents = create_model("_WebhookEvents", __base__=_Section, **_switches("webhook_events", "by webhook"))
-
-
-class RabbitmqEventSettings(_RabbitmqEvents):
-    """Events through RabbitMQ."""
-
-    @property
-    def rabbitmq_events(self) -> dict[Event, bool]:
-        """Whether each event is announced through RabbitMQ."""
-        return {event: getattr(self, f"rabbitmq_events_{event.lower()}") for event in Event}
-
-
-class WebhookEventSettings(_WebhookEvents):
-    """Events by webhook."""
-
-    webhook_global_enabled: bool = setting(False, "Call one webhook for the events of all instances")
-    webhook_global_url: WebhookUrl = setting("", "URL of that webhook", "http://app.internal:8000/webhooks/evolution")
-    webhook_global_webhook_by_events: bool = setting(False, "Append the event's name to the URL")
-
-    @property
-    def webhook_events(self) -> dict[Event, bool]:
-        """Whether each event is announced by the global webhook."""
-        return {event: getattr(self, f"webhook_events_{event.lower()}") for event in Event}

@@ -63,6 +63,16 @@ class Event(StrEnum):
     INSTANCE_CREATE = "INSTANCE_CREATE"
     INSTANCE_DELETE = "INSTANCE_DELETE"
 
+    @property
+    def topic(self) -> str:
+        """The name under which Evolution API publishes the event."""
+        return _DASHED_TOPICS.get(self, self.lower().replace("_", "."))
+
+
+_DASHED_TOPICS = {
+    Event.GROUP_PARTICIPANTS_UPDATE: "group-participants.update",
+    Event.TYPEBOT_CHANGE_STATUS: "typebot.change-status",
+}
 
 DEFAULT_EVENTS = frozenset(
     {

@@ -52,7 +52,7 @@ def spec(context: Context, secrets: Mapping[str, pulumi.Input[str]], evolution_u
         name=ServiceName.APP,
         image=context.images.of(ServiceName.APP),
         environment={
-            **settings.app_variables,
+            **{name: pulumi.Output.secret(value.get_secret_value()) for name, value in settings.app_variables.items()},
             "ENVIRONMENT": settings.environment,
             "LOG_LEVEL": settings.app_log_level,
             "EVOLUTION_API_URL": evolution_url,

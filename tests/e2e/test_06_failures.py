@@ -42,9 +42,9 @@ def test_a_key_that_evolution_refuses_makes_up_fail_and_is_named_by_the_applicat
 
 
 def test_a_crashing_service_makes_up_fail_with_its_last_words(stack: Stack) -> None:
-    with stack.with_settings(APP_ENV_DATABASE_URL="nonsense"):
+    with stack.with_settings(APP_ENV_WEBHOOK_URL="nonsense"):
         failed = stack.fails()
-    failed.assert_tells("app does not stay up", "log lines:", "DATABASE_URL: not a URL of the form", "make logs SERVICE=app")
+    failed.assert_tells("app does not stay up", "log lines:", "WEBHOOK_URL: Input should be a valid URL", "make logs SERVICE=app")
     failed.assert_soon()
     stack.up()
     stack.assert_works()

@@ -37,9 +37,9 @@ def test_a_service_that_ends_at_its_start_is_named_with_its_last_words(scene: Sc
 
 def test_an_application_with_a_setting_that_it_refuses_is_named_with_what_it_says_of_it(scene: Scene) -> None:
     case = Case(scene, "bad variable at start", ("app",))
-    with scene.stack.with_settings(APP_ENV_DATABASE_URL="nonsense"):
+    with scene.stack.with_settings(APP_ENV_WEBHOOK_URL="nonsense"):
         failed = scene.stack.fails()
-    case.is_told("app", failed, "app does not stay up", "DATABASE_URL: not a URL of the form", "make logs SERVICE=app")
+    case.is_told("app", failed, "app does not stay up", "WEBHOOK_URL: Input should be a valid URL", "make logs SERVICE=app")
     failed.assert_soon()
     case.is_repaired_by_up(BY_SETTING)
 

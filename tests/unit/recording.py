@@ -4,6 +4,7 @@ import asyncio
 import re
 import runpy
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -103,7 +104,13 @@ def prepare(folder: Path, stack: str = "dev", env: str | None = None) -> None:
         (folder / (".env" if stack == "dev" else f".env.{stack}")).write_text(env)
 
 
-def record(folder: Path, stack: str = "dev", env: str | None = None, configuration: dict[str, str] | None = None) -> Recording:
+def record(
+    folder: Path,
+    stack: str = "dev",
+    env: str | None = None,
+    configuration: dict[str, str] | None = None,
+    encrypted: Sequence[str] = (),
+) -> Recording:
     """Run the program in a folder of its own, so that this machine's settings and state don't count.
 
     Args:
@@ -111,12 +118,14 @@ def record(folder: Path, stack: str = "dev", env: str | None = None, configurati
         stack: the stack's name.
         env: what the stack's settings file holds.
         configuration: the stack's configuration, by setting name.
+        encrypted: the names that are encrypted in it.
     """
     prepare(folder, stack, env)
     asyncio.set_event_loop(asyncio.new_event_loop())  # the SDK takes the current one, which another test may have closed
     recorder = Recorder()
     pulumi.runtime.set_mocks(recorder, project="whatsapp", stack=stack, preview=False)
-    pulumi.runtime.set_all_config({f"whatsapp:{name}": value for name, value in (configuration or {}).items()})
+    plain = {f"whatsapp:{name}": value for name, value in (configuration or {}).items()}
+    pulumi.runtime.set_all_config(plain, [f"whatsapp:{name}" for name in encrypted])
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator] # the SDK's own decorator has no types
     def program() -> None:

@@ -8,6 +8,7 @@ import yaml
 from dotenv import dotenv_values
 
 from ops.backup.commands import BACKUPS
+from stack.credentials import ACCEPTED_BY
 from stack.reference import env_example, table
 from stack.reference_pt import DESCRIPTIONS, SECTIONS_IN_PORTUGUESE
 from stack.settings import NAMES, SECTIONS, load
@@ -64,6 +65,39 @@ def test_every_setting_and_section_is_described_in_portuguese_and_nothing_else_i
     assert [name for name, text in {**DESCRIPTIONS, **SECTIONS_IN_PORTUGUESE}.items() if not text.strip()] == []
 
 
+def default_cells(language: str) -> dict[str, str]:
+    """What the tables give as each setting's default."""
+    return dict(re.findall(r"^\| `([A-Z0-9_]+)` \| ([^|]*?) ?\|", table(language), flags=re.MULTILINE))
+
+
+def test_only_secrets_that_are_generated_are_called_so() -> None:
+    cells = default_cells("en")
+    generated = {name for name, cell in cells.items() if cell.startswith("generated")}
+    assert generated == {name.upper() for name in ACCEPTED_BY} | {"EVOLUTION_API_KEY"}, "it is the key that Evolution API accepts"
+    assert cells["APP_API_KEY"] == "generated in production"
+    assert cells["BACKUP_KEY"] == ""
+    assert "(APP_API_KEY in production only, BACKUP_KEY never)" in EXAMPLE
+
+
+def test_in_portuguese_a_generated_secret_has_the_gender_of_its_word() -> None:
+    genders = {"Senha": "gerada", "Chave": "gerada", "Segredo": "gerado"}
+    cells = {name: cell for name, cell in default_cells("pt").items() if cell.startswith("gerad")}
+    assert len(cells) > 9, "the pattern no longer finds what it looks for"
+    assert {name: genders[DESCRIPTIONS[name].split()[0]] for name in cells} == {name: cell.split()[0] for name, cell in cells.items()}
+    assert cells["APP_API_KEY"] == "gerada em produção"
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("en", "Publish the event {} through RabbitMQ"), ("pt", "Publica o evento {} no RabbitMQ")]
+)
+def test_an_events_switch_names_it_as_evolution_publishes_it(language: str, words: str) -> None:
+    switches = {"QRCODE_UPDATED": "qrcode.updated", "CALL": "call", "GROUP_PARTICIPANTS_UPDATE": "group-participants.update"}
+    for switch, event in switches.items():
+        assert re.search(
+            rf"^\| `RABBITMQ_EVENTS_{switch}` \| `\w+` \| {re.escape(words.format(f'`{event}`'))} \|$", table(language), re.MULTILINE
+        )
+
+
 def test_the_example_names_every_setting_once_with_a_value() -> None:
     lines = re.findall(r"^#?([A-Z][A-Z0-9_]*)=(.*)$", EXAMPLE, flags=re.MULTILINE)
     assert sorted(name for name, _ in lines) == sorted(NAMES)
@@ -102,7 +136,7 @@ def test_every_example_value_is_a_good_one(tmp_path: Path) -> None:
     allowed = re.sub(r"^ENV_FILE=.*$", "", everything, flags=re.MULTILINE)  # belongs into the stack's configuration only
     (tmp_path / ".env").write_text(allowed)
     settings = load(tmp_path, "dev", {})
-    assert {name.upper() for name in settings.model_fields_set} - {"STACK", "APP_VARIABLES"} == NAMES - {"ENV_FILE"}
+    assert {name.upper() for name in settings.model_fields_set} - {"STACK", "APP_VARIABLES", "ENCRYPTED"} == NAMES - {"ENV_FILE"}
 
 
 @each_readme

@@ -161,6 +161,40 @@ def test_secrets_are_encrypted_and_stand_in_no_plain_property(dev: Recording) ->
                 assert name in {"envs", "uploads"}, f"{container.name}: {name} is no place for a secret"
 
 
+def test_the_applications_own_variables_are_secret_wherever_they_come_from(recorded: Callable[..., Recording]) -> None:
+    app = recorded(env="APP_ENV_FEATURE=on\n", configuration={"APP_ENV_TOKEN": "hunter2"}).container("app")
+    assert app.environment.items() >= {"FEATURE": "on", "TOKEN": "hunter2"}.items()
+    assert "envs" in app.secrets, "a preview and the state would show them"
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "places"),
+    [
+        ("WEBHOOK_GLOBAL_URL", "http://hooks.example.com/hunter2", {("evolution-api", "envs")}),
+        ("MINIO_ROOT_USER", "hunter2", {("minio", "envs"), ("evolution-api", "envs")}),
+        (
+            "POSTGRES_USER",
+            "hunter2",
+            {("db", "envs"), ("db", "healthcheck"), ("app", "uploads")},
+        ),
+        ("PGADMIN_DEFAULT_EMAIL", "hunter2@example.com", {("pgadmin", "envs")}),
+    ],
+)
+def test_what_the_configuration_keeps_encrypted_stays_so(
+    recorded: Callable[..., Recording], setting: str, value: str, places: set[tuple[str, str]]
+) -> None:
+    stack = recorded(configuration={setting: value, "PGADMIN_ENABLED": "true"}, encrypted=[setting])
+    showing = [(each, name) for each in stack.resources for name, content in each.inputs.items() if value in str(content)]
+    assert {(each.name, name) for each, name in showing} == places, "the test looks for the value where it no longer is"
+    assert [(each.name, name) for each, name in showing if name not in each.secrets] == []
+    assert "envs" not in stack.container("redis").secrets, "what has nothing to hide still shows in a preview"
+
+
+def test_an_encrypted_value_that_the_settings_file_replaces_hides_nothing(recorded: Callable[..., Recording]) -> None:
+    stack = recorded(env="MINIO_ROOT_USER=plain\n", configuration={"MINIO_ROOT_USER": "hunter2"}, encrypted=["MINIO_ROOT_USER"])
+    assert "envs" not in stack.container("minio").secrets
+
+
 def test_only_images_that_read_no_files_get_secrets_in_their_environment(dev: Recording) -> None:
     with_secrets = {each.name for each in dev.of_type("Container") if "generated-" in str(each.inputs["envs"])}
     assert with_secrets == {"evolution-api", "audio-converter"}

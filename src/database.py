@@ -16,8 +16,6 @@ ANSWER_TIMEOUT_SECONDS = 20.0
 """The most that a statement may take. A server that hangs is noticed by it: nothing else tells of one."""
 POOL_TIMEOUT_SECONDS = 5.0
 """The most that is waited for a connection to be free: when none is for so long, the server is too slow or hangs."""
-SPARE_CONNECTIONS = 8
-"""What is used beside sending: by requests, by the events, and to listen."""
 TRUSTED_SECONDS = 5.0
 """A connection that was idle for longer is asked whether the server is there still, for it may have gone without a word."""
 _PING_TIMEOUT_SECONDS = 2.0
@@ -59,7 +57,7 @@ def create_engine(settings: Settings) -> AsyncEngine:
     """
     engine = create_async_engine(
         _url(settings),
-        pool_size=settings.outbox_concurrency + SPARE_CONNECTIONS,
+        pool_size=settings.database_connections,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_SECONDS,
         hide_parameters=True,  # they are people's messages, and an error's text goes to the log

@@ -119,6 +119,8 @@ class Settings(BaseSettings):
     """What Evolution API shows in X-Webhook-Secret; absent: every webhook is refused."""
     outbox_concurrency: Annotated[int, Field(ge=1, le=256)] = 16
     """How many messages one replica sends at the same time."""
+    database_connections: Annotated[int, Field(ge=4, le=1000)] = 24
+    """How many connections one replica has to its database at most."""
     outbox_give_up_hours: Annotated[float, Field(gt=0, le=8760)] = 24.0
     """How long a message that can't be sent is tried again."""
 

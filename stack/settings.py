@@ -14,7 +14,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from stack import settings_names
 from stack.naming import settings_file_name
-from stack.settings_conflicts import conflicts
+from stack.settings_conflicts import CONNECTIONS_OF_OTHERS, conflicts
 from stack.settings_events import RabbitmqEventSettings, WebhookEventSettings
 from stack.settings_layers import Given, Place, Problem, read_env
 from stack.settings_names import APP_VARIABLE_PREFIX
@@ -44,6 +44,9 @@ MACHINE_FILE = Path(".state/machine.env")
 
 _READ_BEFORE_PULUMI: Final = frozenset({"ENVIRONMENT", "ENV_FILE", "IMAGES"})
 """What the set-up has to know before there is a Pulumi, which alone can decrypt the stack's configuration."""
+
+_CONNECTIONS_BESIDE_SENDING: Final = 8
+"""What an application container uses for requests, for events, and to listen."""
 
 
 class SettingsError(Exception):
@@ -97,6 +100,12 @@ class Settings(
     def volume_names(self) -> dict[VolumeName, str]:
         """What the volumes of the databases are called, behind the project's name."""
         return {VolumeName.POSTGRES_ADK_DATA: self.postgres_volume, VolumeName.POSTGRES_EVO_DATA: self.evolution_postgres_volume}
+
+    @property
+    def app_connections(self) -> int:
+        """How many connections each application container has to its database at most: all together leave some to people and backups."""
+        wanted = self.app_outbox_concurrency + _CONNECTIONS_BESIDE_SENDING
+        return min(wanted, (self.postgres_max_connections - CONNECTIONS_OF_OTHERS) // self.app_replicas)
 
     @property
     def publishes_everything(self) -> bool:

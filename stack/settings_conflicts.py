@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from stack.settings import Settings
 
 _LAST_PORT = 65535
+CONNECTIONS_OF_OTHERS = 10
+"""Connections to the application's database that its containers leave to psql, pgAdmin, backups and the server itself."""
+_FEWEST_CONNECTIONS = 4
+"""With which an application container works: it listens on one."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,13 @@ def conflicts(settings: "Settings", given: Mapping[str, Given], refused: Collect
         given: the values that were given, by name.
         refused: the names of the values that were refused.
     """
-    for each in (*_ports(settings, given), *_volumes(settings, given), *_webhook(settings, given), *_project(settings)):
+    for each in (
+        *_ports(settings, given),
+        *_volumes(settings, given),
+        *_webhook(settings, given),
+        *_project(settings),
+        *_connections(settings, given),
+    ):
         if not set(refused).intersection(each.names):
             places = [given[name].place for name in each.names if name in given]
             yield Problem(max(places, default=Place("")), each.sentence)
@@ -80,6 +90,15 @@ def _webhook(settings: "Settings", given: Mapping[str, Given]) -> Iterator[Confl
         example = "http://app.internal:8000/webhooks/evolution"
         sentence = f"{_where('WEBHOOK_GLOBAL_ENABLED', given)} needs WEBHOOK_GLOBAL_URL: give the URL to call, as in {example}."
         yield Conflict(("WEBHOOK_GLOBAL_ENABLED", "WEBHOOK_GLOBAL_URL"), sentence)
+
+
+def _connections(settings: "Settings", given: Mapping[str, Given]) -> Iterator[Conflict]:
+    """More application containers than their database takes connections for."""
+    if settings.app_connections < _FEWEST_CONNECTIONS:
+        needed = CONNECTIONS_OF_OTHERS + settings.app_replicas * _FEWEST_CONNECTIONS
+        names = ("APP_REPLICAS", "POSTGRES_MAX_CONNECTIONS")
+        both = f"{_where(names[0], given)} is {settings.app_replicas} and {_where(names[1], given)} is {settings.postgres_max_connections}"
+        yield Conflict(names, f"{both}, too few for so many: raise {names[1]} to {needed} or more, or run fewer replicas.")
 
 
 def _project(settings: "Settings") -> Iterator[Conflict]:

@@ -59,6 +59,7 @@ def spec(context: Context, secrets: Mapping[str, pulumi.Input[str]], evolution_u
             "EVENTS_VIA": settings.app_events_via,
             "RABBITMQ_EXCHANGE": settings.rabbitmq_exchange_name,
             "OUTBOX_CONCURRENCY": str(settings.app_outbox_concurrency),
+            "DATABASE_CONNECTIONS": str(settings.app_connections),
             "OUTBOX_GIVE_UP_HOURS": str(settings.app_outbox_give_up_hours),
         },
         files=tuple(File(f"/run/secrets/{name}", value) for name, value in secrets.items()),

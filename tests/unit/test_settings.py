@@ -104,6 +104,13 @@ def test_a_port_that_a_replica_takes_is_told_with_the_replicas(tmp_path: Path) -
     assert found.endswith("for the 5 replicas of APP_REPLICAS (.env, line 2) take 8078 to 8082: give one of them another.")
 
 
+def test_more_replicas_than_their_database_takes_connections_for_are_refused(tmp_path: Path) -> None:
+    (found,) = problems(tmp_path, "APP_REPLICAS=30\n")
+    assert found.startswith("APP_REPLICAS (.env, line 1) is 30 and POSTGRES_MAX_CONNECTIONS (default) is 100, too few for so many: ")
+    assert found.endswith("raise POSTGRES_MAX_CONNECTIONS to 130 or more, or run fewer replicas.")
+    assert problems(tmp_path, "APP_REPLICAS=30\nPOSTGRES_MAX_CONNECTIONS=130\n") == []
+
+
 @pytest.mark.parametrize(
     ("refused", "follows"),
     [

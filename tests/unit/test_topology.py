@@ -279,6 +279,15 @@ def test_three_replicas_share_one_name_and_take_ports_upwards(recorded: Callable
     assert [each.name for each in apps] == ["app", "app-2", "app-3"], "the first one is the same resource as before, or its name conflicts"
 
 
+@pytest.mark.parametrize(("replicas", "each"), [(1, 24), (3, 24), (6, 15), (20, 4)])
+def test_all_replicas_together_leave_connections_of_their_database_to_others(
+    recorded: Callable[..., Recording], replicas: int, each: int
+) -> None:
+    app = recorded(env=f"APP_REPLICAS={replicas}\nPOSTGRES_MAX_CONNECTIONS=100\n").container("app")
+    assert app.environment["DATABASE_CONNECTIONS"] == str(each)
+    assert replicas * each <= 90
+
+
 def test_pgadmin_comes_on_request(recorded: Callable[..., Recording]) -> None:
     pgadmin = recorded(env="PGADMIN_ENABLED=true\n").container("pgadmin")
     assert pgadmin.ports == {5050: 5050}

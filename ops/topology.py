@@ -13,6 +13,7 @@ from ops.errors import OperatorError
 from ops.pulumi import run_quietly
 from ops.session import FOLDER, open_session
 from ops.setup import full_configuration
+from ops.setup.configuration import encrypted_names
 from stack import compose as compose_file
 from stack import diagram
 from stack.rehearsal import rehearse
@@ -72,7 +73,7 @@ def compose(stack: str, folder: Path | None) -> None:
 
 def _topology(stack: str, secrets: Mapping[str, str]) -> Topology:
     try:
-        return rehearse(FOLDER, stack, full_configuration(FOLDER, stack), secrets)
+        return rehearse(FOLDER, stack, full_configuration(FOLDER, stack), secrets, encrypted_names(FOLDER, stack))
     except pulumi.RunError as error:
         raise OperatorError(str(error)) from error
 

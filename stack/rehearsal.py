@@ -5,7 +5,7 @@ A compose file and the picture of the topology are made from this.
 
 import asyncio
 import runpy
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -52,7 +52,9 @@ class Topology:
     builds: Mapping[str, Mapping[str, Any]]
 
 
-def rehearse(folder: Path, stack: str, configuration: Mapping[str, str], secrets: Mapping[str, str]) -> Topology:
+def rehearse(
+    folder: Path, stack: str, configuration: Mapping[str, str], secrets: Mapping[str, str], encrypted: Collection[str] = ()
+) -> Topology:
     """Run the program of `folder` for a stack, against nothing.
 
     Args:
@@ -60,6 +62,7 @@ def rehearse(folder: Path, stack: str, configuration: Mapping[str, str], secrets
         stack: the stack's name.
         configuration: the stack's own configuration, by setting name.
         secrets: generated secrets by setting name; one that is missing shows as its name in angle brackets.
+        encrypted: the names that are encrypted in the configuration.
 
     Raises:
         pulumi.RunError: the settings are wrong.
@@ -67,7 +70,8 @@ def rehearse(folder: Path, stack: str, configuration: Mapping[str, str], secrets
     asyncio.set_event_loop(asyncio.new_event_loop())  # the SDK takes the current one, which may be closed
     engine = _NoEngine(secrets)
     pulumi.runtime.set_mocks(engine, project="whatsapp", stack=stack, preview=False)
-    pulumi.runtime.set_all_config({f"whatsapp:{name}": value for name, value in configuration.items()})
+    plain = {f"whatsapp:{name}": value for name, value in configuration.items()}
+    pulumi.runtime.set_all_config(plain, [f"whatsapp:{name}" for name in encrypted])
     found: list[Topology] = []
 
     async def resolved(names: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pulumi as pulumi_sdk
 import pytest
 
 from ops.backup.plan import options
@@ -10,6 +11,7 @@ from ops.errors import OperatorError
 from ops.session import stack_settings
 from ops.setup import configuration, full_configuration, places, pulumi_cli
 from ops.setup.errors import SetupError
+from stack.rehearsal import rehearse
 
 SECRET = "a$ecret-of-the-stack"
 ENCRYPTED = "config:\n  whatsapp:BACKUP_KEY:\n    secure: v1:x\n  whatsapp:BACKUP_KEEP: 3\n  docker:host: other\n"
@@ -95,3 +97,16 @@ def test_a_passphrase_that_decrypts_nothing_is_said_to_be_another_one(project: P
     assert pulumi.read_text().startswith("config")
     for part in ("it is late", "incorrect passphrase", "unset PULUMI_CONFIG_PASSPHRASE"):
         assert part in str(refused.value)
+
+
+def test_an_encrypted_value_that_the_settings_refuse_is_not_shown(project: Path, pulumi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "Pulumi.dev.yaml").write_text("config:\n  whatsapp:WEBHOOK_GLOBAL_URL: {secure: v1:x}\n")
+    given = {"WEBHOOK_GLOBAL_URL": "http://app/hunter2"}
+    monkeypatch.setattr(configuration, "decrypted", lambda *_: given)
+    with pytest.raises(OperatorError, match="would never be called") as refused:
+        stack_settings(project, "dev")
+    assert "hunter2" not in str(refused.value)
+    with pytest.raises(pulumi_sdk.RunError, match="would never be called") as refused_too:
+        rehearse(Path(__file__).parents[2], "trial", given, {}, encrypted={"WEBHOOK_GLOBAL_URL"})
+    assert "hunter2" not in str(refused_too.value)
+    assert pulumi.exists()

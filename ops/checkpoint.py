@@ -91,6 +91,14 @@ def read(state: Path, stack: str) -> Checkpoint:
         ) from error
 
 
+def is_kept(state: Path, stack: str) -> bool:
+    """Whether the backend below `state`, of whichever project, has something of a stack of that name; also when that can't be told."""
+    try:
+        return read(state, stack).resources > 0
+    except (OperatorError, OSError):
+        return True
+
+
 def parse(document: dict[str, Any]) -> Checkpoint:
     """The checkpoint in a stack file's JSON (format version 3)."""
     latest = document.get("checkpoint", {}).get("latest") or {}

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from ops import checkpoint, engine
-from ops.console import columns, complain, say
+from ops.console import columns, say
 from ops.errors import OperatorError
+from ops.refusals import explained
 from ops.session import FOLDER, project_name, state_folder
 
 if TYPE_CHECKING:
@@ -23,10 +22,6 @@ if TYPE_CHECKING:
 
 PSQL = 'PGPASSWORD="$(cat /run/secrets/postgres_password)" exec psql -h "$(hostname)" -U "$POSTGRES_USER" -d "$POSTGRES_DB" "$@"'
 """Over the container's own address, where the password is really asked for."""
-
-_READY_SECONDS = 120
-_STOP_SECONDS = 10
-"""The engine's own default."""
 
 
 def of_stack(client: DockerClient, stack: str, service: str = "") -> list[SeenContainer]:
@@ -85,37 +80,31 @@ def _without_cli(client: DockerClient, container: str, command: Sequence[str]) -
 
 
 def restart(stack: str, service: str) -> None:
-    """Restart one service, or all, and wait until each passes its own health check again.
+    """Restart one service with those that can't reconnect to it, or all, each after what it needs, and wait until each is ready again.
 
     Raises:
         OperatorError: one doesn't become ready.
     """
+    from ops.gates import Gates  # noqa: PLC0415 - the other commands need none
+
     client = engine.connect()
     chosen = of_stack(client, stack, service)
-    with ThreadPoolExecutor(max_workers=len(chosen)) as pool:
-        list(pool.map(lambda container: _restart(client, container), chosen))
-
-
-def _restart(client: DockerClient, container: SeenContainer) -> None:
-    begun = time.monotonic()
-    details = client.api.inspect_container(container.id)["Config"]
-    client.api.restart(container.id, timeout=details.get("StopTimeout") or _STOP_SECONDS)
-    kind, *words = (details.get("Healthcheck") or {}).get("Test") or ["NONE"]
-    probe = words if kind == "CMD" else ["sh", "-c", *words]
-    while kind != "NONE" and not _passes(client, container.id, probe):
-        if time.monotonic() - begun > _READY_SECONDS:
-            complain(f"{container.name} restarted, but is not ready after {_READY_SECONDS} s")
-            raise OperatorError(f"{container.service} did not become ready.", mend=f"See why: make logs SERVICE={container.service}")
-        time.sleep(0.2)
-    say(f"{container.name} restarted, ready after {time.monotonic() - begun:.1f} s", "green")
-
-
-def _passes(client: DockerClient, container: str, probe: list[str]) -> bool:
-    from docker.errors import APIError  # noqa: PLC0415
-
+    for container, lost in followers(of_stack(client, stack), chosen):
+        say(f"{container.name} is restarted after {lost}: it would not reconnect", "yellow")
+        chosen.append(container)
     try:
-        run = client.api.exec_create(container, probe)["Id"]
-        client.api.exec_start(run)
-        return bool(client.api.exec_inspect(run)["ExitCode"] == 0)
-    except APIError:
-        return False  # not running yet, or between two starts
+        Gates(client).restart(chosen)
+    except OperatorError as error:
+        raise OperatorError(explained(client, FOLDER, stack, error.what)) from error
+
+
+def followers(everything: Sequence[SeenContainer], chosen: Sequence[SeenContainer]) -> list[tuple[SeenContainer, str]]:
+    """The containers that have to be restarted with the chosen ones, each with the service to which it can't reconnect."""
+    services = {container.service for container in chosen}
+    found = [
+        (container, lost)
+        for container in everything
+        if container.service not in services
+        and (lost := next((name for name, restarts in container.needs.items() if restarts and name in services), None))
+    ]
+    return found + (followers(everything, [*chosen, *(container for container, _ in found)]) if found else [])

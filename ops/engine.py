@@ -5,19 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ops.errors import OperatorError
-from stack.naming import COMPOSE_PROJECT, COMPOSE_SERVICE, STACK_LABEL, Naming
+from stack.naming import COMPOSE_NEEDS, COMPOSE_NUMBER, COMPOSE_PROJECT, COMPOSE_SERVICE, FOLDER_LABEL, STACK_LABEL, Naming, needs_of
 from stack.vocabulary import VolumeName
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from docker import DockerClient
-
-NUMBER_LABEL = "com.docker.compose.container-number"
 
 
 @dataclass(frozen=True)
@@ -30,6 +28,8 @@ class SeenContainer:
         status: the engine's sentence: "Up 3 minutes (healthy)".
         ports: published ports as (host address, host port, container port), by container port.
         networks: ids of the networks that it is attached to.
+        folder: of the project that made it; None on a container that this program did not make.
+        needs: the services that have to be ready before it starts, each with whether it has to be restarted with that one.
     """
 
     id: str
@@ -42,6 +42,8 @@ class SeenContainer:
     ports: tuple[tuple[str, int, int], ...] = ()
     networks: frozenset[str] = frozenset()
     number: int = 1
+    folder: str | None = None
+    needs: Mapping[str, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def _container(listed: dict[str, Any]) -> SeenContainer:
     labels = listed.get("Labels") or {}
     ports = {(each.get("IP", ""), each["PublicPort"], each["PrivatePort"]) for each in listed.get("Ports") or () if each.get("PublicPort")}
     attached = (listed.get("NetworkSettings") or {}).get("Networks") or {}
-    number = labels.get(NUMBER_LABEL, "1")
+    number = labels.get(COMPOSE_NUMBER, "1")
     return SeenContainer(
         id=listed["Id"],
         name=(listed.get("Names") or ["/" + listed["Id"][:12]])[0].lstrip("/"),
@@ -135,6 +137,8 @@ def _container(listed: dict[str, Any]) -> SeenContainer:
         ports=tuple(sorted(ports, key=lambda port: (port[2], port[1]))),
         networks=frozenset(each.get("NetworkID", "") for each in attached.values()),
         number=int(number) if number.isdigit() else 1,
+        folder=labels.get(FOLDER_LABEL),
+        needs=needs_of(labels.get(COMPOSE_NEEDS, "")),
     )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ops import checkpoint, engine, processes, recovery
 from ops.console import say
 from ops.errors import OperatorError
 from ops.pulumi import run_quietly
-from ops.session import project_name
+from ops.session import project_name, state_folder
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -26,7 +27,7 @@ def make_ready(session: Session, client: DockerClient) -> tuple[Plan, Observed]:
     """Clear away what interrupted runs left, so that Pulumi can work; what remains to do for `up` is in the plan, beside what was seen.
 
     Raises:
-        OperatorError: another run holds the stack, or containers that aren't ours carry the project's name.
+        OperatorError: another run holds the stack, or containers that aren't ours carry the project's name, or are another clone's.
     """
     free_the_stack(session)
     known = checkpoint.read(session.state, session.stack)
@@ -35,6 +36,7 @@ def make_ready(session: Session, client: DockerClient) -> tuple[Plan, Observed]:
     plan = recovery.plan(known, observed, project, session.stack)
     if plan.foreign:
         raise foreign_containers(project, plan)
+    refuse_neighbours(session, plan)
     if lost := recovery.detached(known, observed):
         say(f"repair: {_names(lost)} lost the network; to be made again (volumes keep the data)", "yellow")
         engine.remove_containers(client, lost)
@@ -88,6 +90,18 @@ def free_the_stack(session: Session) -> None:
         run_quietly(session, ["cancel", "--yes", "--non-interactive"])
 
 
+def refuse_neighbours(session: Session, plan: Plan) -> None:
+    """Leave alone what belongs to another clone of the project on the same engine, with a stack of the same name.
+
+    Raises:
+        OperatorError: a container that the state doesn't know was made from another folder, which is there and still knows the stack.
+    """
+    theirs = [each for each in plan.orphans if each.folder not in {None, str(session.folder)}]
+    for folder in dict.fromkeys(str(each.folder) for each in theirs):
+        if checkpoint.is_kept(state_folder(Path(folder)), session.stack):
+            raise _neighbour(session.stack, folder, [each for each in theirs if each.folder == folder])
+
+
 def _names(containers: list[engine.SeenContainer] | tuple[engine.SeenContainer, ...]) -> str:
     return ", ".join(container.name for container in containers)
 
@@ -99,6 +113,15 @@ def foreign_containers(project: str, plan: Plan) -> OperatorError:
         "They were left alone, and nothing was changed.",
         f"To take over their volumes: `docker compose -p {project} down` (volumes stay), then run this again. "
         "To live beside them: set PROJECT_NAME to another name.",
+    )
+
+
+def _neighbour(stack: str, folder: str, theirs: list[engine.SeenContainer]) -> OperatorError:
+    return OperatorError(
+        f"Stack {stack} of the project in {folder} is on this engine: {_names(theirs)}.",
+        "Its containers were left alone, and nothing was changed: they have the names that this stack would give its own.",
+        "To live beside it: `make up STACK=name` with another name, or another PROJECT_NAME; either with ports of its own. "
+        f"To take its place, with its data: `make down STACK={stack}` in {folder}, then run this again.",
     )
 
 

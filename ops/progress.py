@@ -50,6 +50,7 @@ class Progress:
 
     Attributes:
         volumes: names of the volumes that were there before the run.
+        explain: makes of the text of a failure what the user is told.
         keeps_volumes: whether volumes that Pulumi lets go stay for good, and may be said to.
         failures: each failure once, as text for the user.
         steps: how long each step took: (what, seconds).
@@ -60,6 +61,7 @@ class Progress:
 
     volumes: frozenset[str] = frozenset()
     keeps_volumes: bool = True
+    explain: Callable[[str], str] = str
     clock: Callable[[], float] = time.monotonic
     steps: list[tuple[str, float]] = field(default_factory=list)
     outputs: dict[str, Any] = field(default_factory=dict)
@@ -129,7 +131,7 @@ class Progress:
         """Each failure once: the provider's echo of itself and the engine's "update failed" only when nothing says more."""
         told = []
         for subject, messages in self._failed.items():
-            distinct = list(dict.fromkeys(plain(message) for message in messages))
+            distinct = list(dict.fromkeys(self.explain(plain(message)) for message in messages))
             told += [f"{subject}: {message}" if subject else message for message in distinct if not _GENERIC.match(message)]
         if self._program:
             told.append("\n".join(self._program))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ops import checkpoint, engine, heal, recovery
@@ -13,6 +14,7 @@ from ops.doctor import guard
 from ops.errors import OperatorError
 from ops.progress import Progress
 from ops.pulumi import hand_over, run_quietly, run_told
+from ops.refusals import explained
 from ops.session import open_session, project_name
 from ops.setup.durations import measured
 
@@ -46,7 +48,7 @@ def up(stack: str, extra: Iterable[str] = ()) -> Progress:
     client = engine.connect(session.variables)
     guard(client, session.folder)
     plan, observed = heal.make_ready(session, client)
-    progress = Progress(volumes=observed.volumes)
+    progress = Progress(volumes=observed.volumes, explain=partial(explained, client, session.folder, session.stack))
     with measured("first up, images included") if not observed.containers else contextlib.nullcontext():
         run_told(session, ["up", *extra, *(["--refresh"] if plan.refresh else [])], progress)
     _summary(session, client, progress, time.monotonic() - begun)
@@ -111,6 +113,7 @@ def _take_down(session: Session, client: DockerClient, keeps_volumes: bool) -> s
     known = checkpoint.read(session.state, session.stack)
     project = project_name(session.folder, session.stack, known)
     plan = recovery.plan(known, engine.look(client, project), project, session.stack)
+    heal.refuse_neighbours(session, plan)
     if plan.orphans:
         # First, for Pulumi can't remove a network while an unknown container is attached to it.
         say("removing what no finished run knows: " + ", ".join(container.name for container in plan.orphans), "yellow")

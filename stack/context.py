@@ -1,5 +1,6 @@
 """What all services of a stack share: where they run, their images and their secrets."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from pulumi.runtime import settings as runtime
 from pulumi.runtime.config import CONFIG, is_config_secret
 from pulumi.runtime.mocks import MockMonitor
 
+from stack import ports
 from stack.credentials import Credentials
 from stack.engine import Engine, EngineError
 from stack.images import Images
@@ -66,7 +68,7 @@ def prepare(settings: Settings, folder: Path) -> Context:
         settings=settings,
         credentials=Credentials(settings),
         images=Images(settings, folder),
-        host=Host(naming, network, volumes, settings.bind_address, settings.tz, engine, settings.confidential_texts()),
+        host=Host(naming, folder, network, volumes, settings.bind_address, settings.tz, engine, settings.confidential_texts()),
         folder=folder,
     )
 
@@ -83,9 +85,20 @@ def _checked_engine(settings: Settings) -> Engine:
         raise pulumi.RunError(str(error)) from error
     if wrong := engine.address_problem(settings.bind_address):
         raise pulumi.RunError(f"{wrong} Nothing was changed.")
-    problems = engine.taken_ports(settings.project, settings.bind_address, {port: name for name, port in settings.host_ports()})
-    if problems:
-        raise pulumi.RunError("\n".join(["Host ports are taken; nothing was changed:", *(f"  - {problem}" for problem in problems)]))
+    found = ports.look(engine, settings)
+    if found.problems:
+        raise pulumi.RunError("\n".join(["Host ports are taken; nothing was changed:", *(f"  - {problem}" for problem in found.problems)]))
     if left := [*postgres_versions.problems(engine.api, settings), *postgres_names.problems(engine.api, settings)]:
         raise pulumi.RunError("\n".join(["Data would be left behind; nothing was changed:", *(f"  - {problem}" for problem in left)]))
+    _make_room(engine, found.clashes)
     return engine
+
+
+def _make_room(engine: Engine, clashes: Sequence[ports.Clash]) -> None:
+    """Stop those of the stack's containers whose ports others are to get: the new ones may be made before the old ones go."""
+    for clash in clashes:
+        pulumi.log.info(clash.in_words)
+    try:
+        ports.make_room(engine, clashes)
+    except EngineError as error:
+        raise pulumi.RunError(f"A container of the stack could not be stopped: {error}") from error

@@ -11,7 +11,9 @@ from typing import Any
 
 import docker
 import requests
+from docker import DockerClient
 from docker.errors import APIError, DockerException, NotFound
+from docker.models.containers import Container
 from docker.utils.socket import read
 
 from stack import host_ports
@@ -21,8 +23,8 @@ _FRAME_HEADER = struct.Struct(">BxxxL")
 _TIMEOUT = 30
 """Seconds without an answer after which a call to the engine has failed; longer than any probe's own time."""
 
-_SECONDS_TO_LET_GO = 1.5
-"""For which the engine may hold the ports of a container that has ended."""
+_GRACE_SECONDS = 10
+"""The engine's own default."""
 
 
 class EngineError(Exception):
@@ -75,27 +77,28 @@ class ProbeResult:
 
 
 class Engine:
-    """The Docker engine that DOCKER_HOST of an environment, or else the default socket, gives.
+    """A Docker engine.
 
     Attributes:
         connected: when the program began to look.
+        is_local: whether it publishes ports on this machine.
     """
 
-    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
-        """Connect, by the variables of `environment`, or of this process.
+    def __init__(self, client: DockerClient | None = None) -> None:
+        """Connect to the engine that DOCKER_HOST, or else the default socket, gives, unless a client is given.
 
         Raises:
             EngineError: no engine answers.
         """
         try:
-            self._client = docker.from_env(timeout=_TIMEOUT, max_pool_size=32, environment=environment)
+            self._client = client or docker.from_env(timeout=_TIMEOUT, max_pool_size=32)
             self._client.ping()
         except (DockerException, requests.RequestException) as error:
             raise EngineError(
                 f"No Docker engine answers ({error}). Start it (`make up` does where it may), or point DOCKER_HOST at one."
             ) from error
         self.connected = datetime.now(UTC)
-        self._is_local = self._client.api.base_url.startswith(("http+docker://", "http://localhost", "http+unix://"))
+        self.is_local: bool = self._client.api.base_url.startswith(("http+docker://", "http://localhost", "http+unix://"))
 
     @property
     def api(self) -> docker.APIClient:
@@ -173,39 +176,28 @@ class Engine:
 
     def address_problem(self, address: str) -> str:
         """Why no port can be published on an address, in a sentence; empty when that can't be said from here, or nothing is wrong."""
-        if not self._is_local or host_ports.is_here(address):
+        if not self.is_local or host_ports.is_here(address):
             return ""
         return f"BIND_ADDRESS: {address} is no address of this machine: give one that `ip address` shows, or 0.0.0.0 for all of them."
 
-    def taken_ports(self, project: str, address: str, ports: Mapping[int, str]) -> list[str]:
-        """Why host ports can't be had: a sentence for each that something else holds, or one for an address that isn't there.
+    def running(self) -> list[Container]:
+        """All running containers, of whatever project."""
+        return self._client.containers.list(ignore_removed=True)
 
-        Args:
-            project: whose running containers may hold them.
-            address: the address on which they are to be published.
-            ports: the setting that names each port.
+    def stop(self, container: Container) -> None:
+        """Stop a container within its own grace, and return when the engine has let go of its ports.
+
+        Raises:
+            EngineError: the engine can't.
         """
-        if wrong := self.address_problem(address):
-            return [wrong]
-        limit = time.monotonic() + _SECONDS_TO_LET_GO
-        # A container that just ended, as in a crash loop, is off the list a moment before the engine lets go of its ports.
-        while (problems := self._taken_ports(project, address, ports)) and time.monotonic() < limit:
-            time.sleep(_SECONDS_TO_LET_GO / 5)
-        return problems
-
-    def _taken_ports(self, project: str, address: str, ports: Mapping[int, str]) -> list[str]:
-        holders = host_ports.holders(self._client.containers.list(ignore_removed=True), address)
-        problems = []
-        for port, setting in ports.items():
-            holder = holders.get(port)
-            if holder is not None and holder.labels.get(COMPOSE_PROJECT) == project:
-                continue
-            if holder is not None:
-                problems.append(f"{setting}: port {port} is held by container {holder.name}: stop it, or give {setting} another port.")
-            elif self._is_local and not host_ports.is_free(address, port):
-                which = host_ports.listener(port) or f"`ss -ltnp 'sport = :{port}'` shows which"
-                problems.append(f"{setting}: port {port} is held by another program ({which}): end it, or give {setting} another port.")
-        return problems
+        grace = container.attrs["Config"].get("StopTimeout") or _GRACE_SECONDS
+        try:
+            container.stop(timeout=grace)
+            container.reload()  # answered only when the engine is through with the end
+        except NotFound:
+            return
+        except (APIError, requests.RequestException) as error:
+            raise EngineError(str(getattr(error, "explanation", None) or error)) from error
 
 
 def _read_all(stream: Any, seconds: float) -> str | None:  # noqa: ANN401 - whatever the transport has for a socket

@@ -5,7 +5,7 @@ Which labels its client needs was tried: project, service, oneoff, config-hash w
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from stack.vocabulary import ServiceName, VolumeName
@@ -15,6 +15,13 @@ STACK_LABEL = "whatsapp.stack"
 
 COMPOSE_PROJECT = "com.docker.compose.project"
 COMPOSE_SERVICE = "com.docker.compose.service"
+COMPOSE_NUMBER = "com.docker.compose.container-number"
+COMPOSE_NEEDS = "com.docker.compose.depends_on"
+"""On a container, what its service needs. Compose's client starts, stops and restarts by it."""
+
+FOLDER_LABEL = "whatsapp.folder"
+"""On every container, the folder of the project that made it: what tells our containers from those of another clone."""
+
 RESTARTS_WITH = "whatsapp.restarts-with"
 """Prefix of the labels that hold the container id of a dependency to which a service can't reconnect."""
 
@@ -29,6 +36,20 @@ def is_project_name(name: str) -> bool:
 def settings_file_name(stack: str, configuration: Mapping[str, str]) -> str:
     """The file with a stack's settings: `.env` for dev, `.env.<stack>` for others, unless its configuration names one (ENV_FILE)."""
     return configuration.get("ENV_FILE") or (".env" if stack == "dev" else f".env.{stack}")
+
+
+def needs_label(needs: Collection[str], restarts_with: Collection[str]) -> str:
+    """What a service needs, in Compose's own words: `service:condition:whether it restarts with that one`, separated by commas.
+
+    The condition is one for which Compose's client does not wait: it would be for the engine's next health check, a minute away.
+    """
+    return ",".join(f"{name}:service_started:{'true' if name in restarts_with else 'false'}" for name in sorted(needs))
+
+
+def needs_of(label: str) -> dict[str, bool]:
+    """What `needs_label` says: the services, each with whether it takes a restart with it."""
+    parts = (each.split(":") for each in label.split(",") if each)
+    return {name: rest[-1:] == ["true"] for name, *rest in parts}
 
 
 @dataclass(frozen=True)
@@ -62,7 +83,7 @@ class Naming:
         return {
             COMPOSE_PROJECT: self.project,
             COMPOSE_SERVICE: service,
-            "com.docker.compose.container-number": str(number),
+            COMPOSE_NUMBER: str(number),
             "com.docker.compose.oneoff": "False",
             "com.docker.compose.config-hash": "pulumi",
             STACK_LABEL: self.stack,

@@ -3,19 +3,17 @@
 It runs the probe itself, through the engine, so a start takes as long as the service needs and not as long as the engine's calm
 interval of health checks; and it runs at every `up`, so a stack that isn't healthy never reports success. It mends what a start can mend:
 a container that was stopped, paused or is caught in a crash loop is started once more; one whose dependency started after it is restarted,
-and so is one that ran before, and doesn't answer any more.
+and so is one that ran before, and doesn't answer any more, and one whose probe says that nothing else helps.
 """
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-
-import pulumi
 
 from stack.engine import ContainerState, Engine, EngineError, ProbeResult
 from stack.spec import Probe
-from stack.vocabulary import ServiceName
+from stack.vocabulary import SETTING_PREFIXES, ServiceName
 
 _POLL_SECONDS = 0.2
 _LOG_LINES = 20
@@ -24,12 +22,16 @@ _CANNOT_RUN = {126, 127}
 _UNHEALTHY_FAILURES = 3
 """Probes that must fail, of a container that the engine calls unhealthy, before the gate believes it."""
 _PATIENCE = 5
-"""Seconds for which a container that fails its health checks may go on to do so, before it is restarted: what it needs may be just back."""
+"""Seconds for which a container may go on to fail before it is restarted: what it needs may be just back, or a connection just be made."""
 _LAST_WORDS = {
     "No space left on device": "the volume, or the engine's disk, is full: make room (`docker system df` shows what takes it)",
     "Cannot allocate memory": "it needs more memory: raise its ..._MEMORY_MB setting",
 }
 """What log lines say of the cause, and what removes it."""
+
+
+class NotReadyError(Exception):
+    """A container can't become ready, or did not within its limit; the message names service, cause and mend."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Gate:
         service: its service.
         probe: how to tell that it is ready.
         grace_seconds: how long a restart lets it end in peace.
+        tell: says to the user what is done to it, and why.
     """
 
     engine: Engine
@@ -49,6 +52,7 @@ class Gate:
     service: ServiceName
     probe: Probe
     grace_seconds: int
+    tell: Callable[[str], None]
 
     async def wait(self, container_id: str, restarts_with: Mapping[ServiceName, str]) -> bool:
         """Return when the container is ready; whether that had to be found out, or the engine knew it already.
@@ -58,7 +62,7 @@ class Gate:
             restarts_with: containers to which this one can't reconnect: it must have started after them.
 
         Raises:
-            pulumi.RunError: it can't become ready, or did not within the probe's limit; the message names service, cause and mend.
+            NotReadyError: it can't become ready, or did not within the probe's limit.
         """
         begin = time.monotonic()
         before = await self._state(container_id)
@@ -66,34 +70,54 @@ class Gate:
             before = await self._state(container_id)
         elif before.health == "healthy" and not before.failing:
             return False  # the engine knows already: a no-op `up` costs one look
-        failures = 0
+        failures, restarted = 0, False
+        stuck_since: float | None = None
         while True:
+            asked = time.monotonic()
             last = await self._try(container_id, before)
             if last.exit_code == 0:
                 return True
             failures += 1
             now = await self._state(container_id)
-            waited = time.monotonic() - begin
-            if last.exit_code == self.probe.refused_exit_code:
-                cause: str | None = "is running, but its credentials are refused, and waiting won't change that"
-            elif self._fails_since_before(before, now):
-                if waited > _PATIENCE:
-                    await self._restart(container_id, f"it was running, but unhealthy ({_in_short(last)})")
-                    before, failures, begin = await self._state(container_id), 0, time.monotonic()
-                    continue
-                cause = None
-            else:
-                cause = hopeless(before, now, failures)
-            if cause is None and waited > self.probe.limit:
+            why = None if restarted else self._why_restart(before, now, last)
+            stuck_since = None if why is None else stuck_since or asked
+            if why and stuck_since and time.monotonic() - stuck_since > _PATIENCE:
+                await self._restart(container_id, why)
+                before, failures, restarted, begin = await self._state(container_id), 0, True, time.monotonic()
+                continue
+            cause = None if why else self._why_hopeless(before, now, failures, last)
+            if cause is None and time.monotonic() - begin > self.probe.limit:
                 cause = f"is {now.in_words}, and was not ready within its limit of {self.probe.limit} s"
             if cause is not None:
-                raise pulumi.RunError(await self._report(container_id, cause, last))
+                raise NotReadyError(await self._report(container_id, cause, last))
             await asyncio.sleep(_POLL_SECONDS)
 
-    def _fails_since_before(self, before: ContainerState, now: ContainerState) -> bool:
-        """Whether it is one that this `up` neither made nor started, and whose health checks fail: it may hang."""
+    async def restart(self, container_id: str) -> None:
+        """Restart the container; that it is ready again is for `wait` to see.
+
+        Raises:
+            NotReadyError: the engine can't.
+        """
+        try:
+            await asyncio.to_thread(self.engine.restart, container_id, self.grace_seconds)
+        except EngineError as error:
+            raise NotReadyError(await self._report(container_id, f"can't be restarted: {error}", None)) from error
+
+    def _why_restart(self, before: ContainerState, now: ContainerState, last: ProbeResult) -> str | None:
+        """Why a restart is all that helps a container whose probe just failed; None when it may become ready without, or won't with it."""
+        if last.exit_code == self.probe.restart_exit_code:
+            return _in_short(last)
+        # One that this `up` neither made nor started, and whose health checks fail, may hang.
         ran_before = before.started is not None and before.started < self.engine.connected
-        return ran_before and now.status == "running" and now.restarts == before.restarts and now.failing > 0
+        fails = now.status == "running" and now.restarts == before.restarts and now.failing > 0
+        if ran_before and fails and last.exit_code != self.probe.refused_exit_code:
+            return f"it was running, but unhealthy ({_in_short(last)})"
+        return None
+
+    def _why_hopeless(self, before: ContainerState, now: ContainerState, failures: int, last: ProbeResult) -> str | None:
+        if last.exit_code == self.probe.refused_exit_code:
+            return "is running, but its credentials are refused, and waiting won't change that"
+        return hopeless(before, now, failures)
 
     async def _state(self, container_id: str) -> ContainerState:
         return await asyncio.to_thread(self.engine.state, container_id)
@@ -107,7 +131,7 @@ class Gate:
                 await asyncio.to_thread(self.engine.start, container_id)
                 return True
         except EngineError as error:
-            raise pulumi.RunError(await self._report(container_id, f"can't be started: {error}", None)) from error
+            raise NotReadyError(await self._report(container_id, f"can't be started: {error}", None)) from error
         for dependency, dependency_id in restarts_with.items():
             other = await self._state(dependency_id)
             if other.started and state.started and other.started > state.started:
@@ -116,11 +140,8 @@ class Gate:
         return False
 
     async def _restart(self, container_id: str, why: str) -> None:
-        pulumi.log.info(f"{self.service} is restarted: {why}")
-        try:
-            await asyncio.to_thread(self.engine.restart, container_id, self.grace_seconds)
-        except EngineError as error:
-            raise pulumi.RunError(await self._report(container_id, f"can't be restarted: {error}", None)) from error
+        self.tell(f"{self.service} is restarted: {why}")
+        await self.restart(container_id)
 
     async def _try(self, container_id: str, state: ContainerState) -> ProbeResult:
         if self.probe.precondition:
@@ -187,8 +208,7 @@ def _in_short(probe: ProbeResult) -> str:
 
 def _mend(service: ServiceName, state: ContainerState, logs: Sequence[str]) -> str:
     if state.out_of_memory:
-        prefix = "POSTGRES" if service is ServiceName.DB else service.removesuffix("-api").replace("-", "_").upper()
-        return f"To mend it: raise {prefix}_MEMORY_MB in the settings, then run `make up` again."
+        return f"To mend it: raise {SETTING_PREFIXES[service]}_MEMORY_MB in the settings, then run `make up` again."
     for words, known in _LAST_WORDS.items():
         if any(words in line for line in logs):
             return f"To mend it: {known}; then run `make up` again. Nothing else needs cleaning up."

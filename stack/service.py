@@ -5,14 +5,16 @@ The forms that the Docker provider needs are all here, each with its reason (tri
 
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pulumi
 import pulumi_docker as docker
 
+from stack import probes
 from stack.engine import Engine
-from stack.naming import RESTARTS_WITH, Naming
-from stack.readiness import Gate
+from stack.naming import COMPOSE_NEEDS, FOLDER_LABEL, RESTARTS_WITH, Naming, needs_label
+from stack.readiness import Gate, NotReadyError
 from stack.spec import Probe, ServiceSpec
 from stack.vocabulary import VolumeName
 
@@ -26,6 +28,7 @@ class Host:
 
     Attributes:
         naming: names and labels.
+        folder: of the project.
         network: the network that all services join.
         volumes: the data volumes.
         bind_address: host address of published ports.
@@ -35,6 +38,7 @@ class Host:
     """
 
     naming: Naming
+    folder: Path
     network: docker.Network
     volumes: dict[VolumeName, docker.Volume]
     bind_address: str
@@ -78,8 +82,6 @@ class Service(pulumi.ComponentResource):
 
     def _container(self, number: int) -> docker.Container:
         spec, naming = self.spec, self._host.naming
-        labels: dict[str, pulumi.Input[str]] = {**naming.container_labels(spec.name, number)}
-        labels |= {f"{RESTARTS_WITH}.{name}": value for name, value in spec.restarts_with.items()}
         return docker.Container(
             self._label(number),
             name=naming.container(spec.name, number),
@@ -90,7 +92,7 @@ class Service(pulumi.ComponentResource):
             entrypoints=list(spec.entrypoint) or None,
             user=spec.user,
             envs=[self._assignment(name, value) for name, value in sorted({"TZ": self._host.time_zone, **spec.environment}.items())],
-            labels=[docker.ContainerLabelArgs(label=label, value=value) for label, value in labels.items()],
+            labels=self._labels(number),
             networks_advanced=self._networks(),
             mounts=self._mounts(),
             ports=self._ports(number),
@@ -135,6 +137,18 @@ class Service(pulumi.ComponentResource):
             retries=probe.retries,
         )
 
+    def _labels(self, number: int) -> list[docker.ContainerLabelArgs]:
+        spec = self.spec
+        known = {
+            **self._host.naming.container_labels(spec.name, number),
+            FOLDER_LABEL: str(self._host.folder),
+            COMPOSE_NEEDS: needs_label(spec.needs, spec.restarts_with),
+            probes.PROBE_LABEL: probes.label(spec.probe),
+        }
+        labels: dict[str, pulumi.Input[str]] = {name: value for name, value in known.items() if value}
+        labels |= {f"{RESTARTS_WITH}.{name}": value for name, value in spec.restarts_with.items()}
+        return [docker.ContainerLabelArgs(label=label, value=value) for label, value in labels.items()]
+
     def _networks(self) -> list[docker.ContainerNetworksAdvancedArgs]:
         # By id: attached by name, containers would stay detached from a network that was removed and made again.
         return [docker.ContainerNetworksAdvancedArgs(name=self._host.network.id, aliases=[self.spec.name, *self.spec.aliases])]
@@ -164,12 +178,16 @@ class Service(pulumi.ComponentResource):
     def _ready(self, container: docker.Container, number: int) -> pulumi.Output[str]:
         if self._host.engine is None:
             return container.id
-        gate = Gate(self._host.engine, self._host.naming.project, self.spec.name, self.spec.probe, self.spec.stop_grace_seconds)
+        spec, naming = self.spec, self._host.naming
+        gate = Gate(self._host.engine, naming.project, spec.name, spec.probe, spec.stop_grace_seconds, tell=pulumi.log.info)
 
         async def pass_gate(known: list[str]) -> str:
             container_id, *others = known
-            if await gate.wait(container_id, dict(zip(self.spec.restarts_with, others, strict=True))):
-                pulumi.log.info(f"{self._label(number)} is ready")
+            try:
+                if await gate.wait(container_id, dict(zip(spec.restarts_with, others, strict=True))):
+                    pulumi.log.info(f"{self._label(number)} is ready")
+            except NotReadyError as error:
+                raise pulumi.RunError(str(error)) from error
             return container_id
 
         return pulumi.Output.all(container.id, *self.spec.restarts_with.values()).apply(pass_gate)

@@ -20,6 +20,7 @@ class Probe:
         test: the command, in Docker's form: ("CMD", program, argument, ...) or ("CMD-SHELL", line).
         limit: seconds within which the container has to become ready.
         refused_exit_code: the exit code of `test` that says that waiting won't help, for a credential is refused.
+        restart_exit_code: the exit code of `test` that says that only a restart helps, for a connection is lost that is made but once.
         precondition: a cheap command that must pass before `test` is worth running, for tests that cost much CPU.
         interval: seconds between the engine's own health checks, once the container runs: calm, for each one costs CPU.
         timeout: seconds after which one run of the test has failed.
@@ -29,6 +30,7 @@ class Probe:
     test: tuple[str, ...]
     limit: int
     refused_exit_code: int | None = None
+    restart_exit_code: int | None = None
     precondition: tuple[str, ...] | None = None
     interval: int = 30
     timeout: int = 10
@@ -96,6 +98,7 @@ class ServiceSpec:
         capabilities: kernel capabilities that the service was proven to need; all others are dropped.
         stop_grace_seconds: time to end in peace before it is killed.
         replicas: number of containers.
+        needs: the services whose endpoints are among its values: they have to be ready before it starts.
         restarts_with: dependencies to which the service can't reconnect, each with the id of its container: when that one is replaced
             or restarted, this service is too.
     """
@@ -116,4 +119,5 @@ class ServiceSpec:
     capabilities: tuple[str, ...] = ()
     stop_grace_seconds: int = 10
     replicas: int = 1
+    needs: tuple[ServiceName, ...] = ()
     restarts_with: Mapping[ServiceName, pulumi.Input[str]] = field(default_factory=dict)

@@ -20,6 +20,20 @@ class ServiceName(StrEnum):
     PGADMIN = "pgadmin"
 
 
+SETTING_PREFIXES = {
+    ServiceName.APP: "APP",
+    ServiceName.DB: "POSTGRES",
+    ServiceName.EVOLUTION_API: "EVOLUTION",
+    ServiceName.EVOLUTION_POSTGRES: "EVOLUTION_POSTGRES",
+    ServiceName.REDIS: "REDIS",
+    ServiceName.RABBITMQ: "RABBITMQ",
+    ServiceName.MINIO: "MINIO",
+    ServiceName.AUDIO_CONVERTER: "AUDIO_CONVERTER",
+    ServiceName.PGADMIN: "PGADMIN",
+}
+"""How the names of each service's settings begin, as in `POSTGRES_MEMORY_MB`."""
+
+
 class VolumeName(StrEnum):
     """The named volumes that hold all data; a stack's volume is called `<project>_<name>`, as Compose does."""
 

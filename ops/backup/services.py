@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING
 from ops import checkpoint, engine
 from ops.backup import inside
 from ops.errors import OperatorError
+from ops.gates import Gates
 from ops.session import FOLDER, project_name, state_folder
-from stack.naming import COMPOSE_SERVICE
 from stack.vocabulary import ServiceName
 
 if TYPE_CHECKING:
@@ -25,9 +24,6 @@ KEEPERS = (ServiceName.DB, ServiceName.EVOLUTION_POSTGRES, ServiceName.REDIS, Se
 USERS = (ServiceName.APP, ServiceName.EVOLUTION_API)
 """The services that change data."""
 
-_READY_SECONDS = 240
-_POLL_SECONDS = 0.3
-_LOG_LINES = 8
 _GRACE_SECONDS = 10
 
 
@@ -66,49 +62,16 @@ def places(client: DockerClient, project: str, stack: str) -> dict[ServiceName, 
     return {name: Place(found[name].id, inside.variables(client, found[name].id)) for name in wanted}
 
 
-def wait_until_ready(client: DockerClient, container: str) -> None:
-    """Wait until a container that was just started passes its own health check.
-
-    Raises:
-        OperatorError: it does not, or does not stay up.
-    """
-    details = client.api.inspect_container(container)
-    kind, *words = (details["Config"].get("Healthcheck") or {}).get("Test") or ["NONE"]
-    probe = words if kind == "CMD" else ["sh", "-c", *words]
-    limit = time.monotonic() + _READY_SECONDS
-    while kind != "NONE" and not _passes(client, container, probe):
-        now = client.api.inspect_container(container)
-        ended = now["RestartCount"] > details["RestartCount"] or now["State"]["Status"] != "running"
-        if ended or time.monotonic() > limit:
-            service = details["Config"]["Labels"].get(COMPOSE_SERVICE, container)
-            said = client.api.logs(container, tail=_LOG_LINES).decode(errors="replace").strip()
-            why = "does not stay up" if ended else f"was not ready within {_READY_SECONDS} s"
-            raise OperatorError(f"{service} {why}.", f"Its last log lines:\n{said}", f"See why: make logs SERVICE={service}")
-        time.sleep(_POLL_SECONDS)
-
-
-def _passes(client: DockerClient, container: str, probe: list[str]) -> bool:
-    from docker.errors import APIError  # noqa: PLC0415
-
-    try:
-        run = client.api.exec_create(container, probe)["Id"]
-        client.api.exec_start(run)
-        return bool(client.api.exec_inspect(run)["ExitCode"] == 0)
-    except APIError:
-        return False  # between two starts
-
-
 def start(client: DockerClient, containers: Iterable[str]) -> None:
     """Start containers together, and wait until each is ready.
 
     Raises:
         OperatorError: one does not become so.
     """
-    started = list(containers)
+    gates, started = Gates(client), list(containers)
     for container in started:
         client.api.start(container)
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        list(pool.map(lambda container: wait_until_ready(client, container), started))
+    gates.wait(started)
 
 
 def stop(client: DockerClient, containers: Iterable[str]) -> None:

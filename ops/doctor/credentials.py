@@ -5,6 +5,7 @@ The application's own credentials are in what it says of its readiness.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -24,6 +25,17 @@ if TYPE_CHECKING:
 _NAME = ServiceName.EVOLUTION_API
 _MEND = "`make up` gives all users of a credential the same one"
 
+_MC = """\
+umask 077
+folder=$(mktemp -d) || exit 1
+printf %s "$DOCTOR_CONFIGURATION" > "$folder/config.json"
+MC_CONFIG_DIR=$folder mc ls doctor 2>&1 >/dev/null
+code=$?
+rm -rf "$folder"
+exit $code
+"""
+"""A folder of settings, and not a URL in a variable: in that, mc takes what follows a colon in a password for a session's token."""
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -32,7 +44,8 @@ class Trial:
     Attributes:
         service: where: in a container of this service.
         line: a shell line that ends with 0 when the log-in works.
-        secrets: what the line takes from its environment, so that no process list shows it.
+        secrets: what the line takes from its environment, so that no process list shows it; but for the audio converter's key, which its
+            image's wget has to be told in an argument, in this as in its health check.
     """
 
     service: ServiceName
@@ -83,13 +96,14 @@ def trials(environment: Mapping[str, str]) -> Iterator[Trial]:
     )
     yield Trial(
         ServiceName.RABBITMQ,
-        'rabbitmqctl -q authenticate_user "$DOCTOR_USER" "$DOCTOR_PASSWORD" 2>&1 >/dev/null',
+        # The password on stdin, for which there must be just these two words: with -q some versions don't read it.
+        'printf \'%s\\n\' "$DOCTOR_PASSWORD" | rabbitmqctl authenticate_user "$DOCTOR_USER" 2>&1 >/dev/null',
         {"DOCTOR_USER": unquote(queue.username or ""), "DOCTOR_PASSWORD": unquote(queue.password or "")},
     )
     yield Trial(
         ServiceName.MINIO,
-        "MC_CONFIG_DIR=/tmp/.doctor mc ls doctor 2>&1 >/dev/null",
-        {"MC_HOST_doctor": f"http://{environment['S3_ACCESS_KEY']}:{environment['S3_SECRET_KEY']}@127.0.0.1:{environment['S3_PORT']}"},
+        _MC,
+        {"DOCTOR_CONFIGURATION": _mc_configuration(environment)},
     )
     yield Trial(
         ServiceName.AUDIO_CONVERTER,
@@ -98,3 +112,15 @@ def trials(environment: Mapping[str, str]) -> Iterator[Trial]:
         "{ echo the key is refused; exit 1; }",
         {"DOCTOR_KEY": environment["API_AUDIO_CONVERTER_KEY"], "DOCTOR_URL": environment["API_AUDIO_CONVERTER"]},
     )
+
+
+def _mc_configuration(environment: Mapping[str, str]) -> str:
+    """The settings file of MinIO's client, with one server, `doctor`."""
+    server = {
+        "url": f"http://127.0.0.1:{environment['S3_PORT']}",
+        "accessKey": environment["S3_ACCESS_KEY"],
+        "secretKey": environment["S3_SECRET_KEY"],
+        "api": "S3v4",
+        "path": "auto",
+    }
+    return json.dumps({"version": "10", "aliases": {"doctor": server}})

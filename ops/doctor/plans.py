@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from docker.errors import APIError, DockerException, ImageNotFound
 
-from ops import engine
 from ops.doctor.findings import Finding, bad, good
 from ops.errors import OperatorError
 from ops.session import settings_file, stack_settings
 from ops.setup.passphrase import passphrase_variables
+from stack import ports
 from stack.engine import Engine, EngineError
 from stack.images import registry_references
 
@@ -35,7 +35,7 @@ def plans(client: DockerClient, folder: Path, stack: str) -> Iterator[Finding]:
         yield bad("settings", str(error), "correct what is named")
         return
     yield good("settings", f"{file.name} is fine" if file.is_file() else f"defaults; there is no {file.name}")
-    yield _ports(settings)
+    yield _ports(client, settings)
     yield from _images(client, settings)
 
 
@@ -47,15 +47,15 @@ def _passphrase(folder: Path, stack: str) -> Finding:
     return good("passphrase", "there is one for the stack's secrets")
 
 
-def _ports(settings: Settings) -> Finding:
-    wanted = {port: name for name, port in settings.host_ports()}
+def _ports(client: DockerClient, settings: Settings) -> Finding:
     try:
-        taken = Engine({**os.environ, **engine.chosen()}).taken_ports(settings.project, settings.bind_address, wanted)
+        taken = ports.look(Engine(client), settings).problems
     except EngineError as error:
         return bad("ports", str(error), "see above")
     if taken:
         return bad("ports", " ".join(taken), "see above")
-    return good("ports", f"{', '.join(map(str, sorted(wanted)))} are free, or this stack's own")
+    wanted = sorted(each.port for each in ports.wanted(settings))
+    return good("ports", f"{', '.join(map(str, wanted))} are free, or this stack's own")
 
 
 def _images(client: DockerClient, settings: Settings) -> Iterator[Finding]:

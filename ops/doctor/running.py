@@ -11,7 +11,7 @@ from ops.doctor.credentials import credentials
 from ops.doctor.findings import Finding, bad, good, warning
 from ops.doctor.trouble import signs_in
 from ops.status import Status, look
-from stack.vocabulary import ServiceName
+from stack.vocabulary import SETTING_PREFIXES, ServiceName
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,10 +52,8 @@ def condition(seen: Status) -> Iterator[Finding]:
     if seen.restarts:
         yield warning(subject, f"ended by itself and was restarted {seen.restarts} times", see)
     if seen.memory_mib is not None and seen.memory_limit_mib and seen.memory_mib > _NEARLY_FULL * seen.memory_limit_mib:
-        setting = name.upper().replace("-", "_")
-        yield warning(
-            subject, f"uses {seen.memory_mib:.0f} of {seen.memory_limit_mib:.0f} MiB", f"raise its memory limit ({setting}_MEMORY_MB)"
-        )
+        setting = f"{SETTING_PREFIXES[ServiceName(name)]}_MEMORY_MB"
+        yield warning(subject, f"uses {seen.memory_mib:.0f} of {seen.memory_limit_mib:.0f} MiB", f"raise its memory limit ({setting})")
 
 
 def log(seen: Status, lines: list[str]) -> Iterator[Finding]:

@@ -38,7 +38,7 @@ _EVOLUTION = (
         "S3 ERROR|S3Error|\\[S3 Service\\] Error", "it can't use MinIO: media is lost", "see the log of minio, then restart evolution-api"
     ),
     _sign(
-        "unhandledRejection.*(ECONNREFUSED|ACCESS.REFUSED|handshake|frame_max)",
+        "unhandledRejection.*(ECONNREFUSED|ACCESS.REFUSED|handshake|frame_max)|RabbitMQ does not answer: starting without it",
         "it started without RabbitMQ, and never tries again: events are dropped",
         "restart evolution-api when RabbitMQ is well",
     ),

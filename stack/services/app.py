@@ -70,6 +70,7 @@ def spec(context: Context, secrets: Mapping[str, pulumi.Input[str]], evolution_u
         limits=Limits(settings.app_memory_mb, settings.app_cpus),
         stop_grace_seconds=20,
         replicas=settings.app_replicas,
+        needs=(ServiceName.DB, ServiceName.RABBITMQ, ServiceName.EVOLUTION_API),
     )
 
 

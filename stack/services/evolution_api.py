@@ -4,6 +4,8 @@ Its variables are those that Evolution API 2.2.3 reads, all of them that matter 
 from which it would take whatever is left out. It reads no secret files.
 """
 
+from pathlib import Path
+
 import pulumi
 
 from stack.context import Context
@@ -14,12 +16,25 @@ from stack.services.minio import Minio
 from stack.services.rabbitmq import Rabbitmq
 from stack.services.redis import Redis
 from stack.settings import Settings
-from stack.spec import Limits, Port, Probe, ServiceSpec
-from stack.vocabulary import EVOLUTION_PORT, MINIO_PORT, ServiceName, VolumeName
+from stack.spec import File, Limits, Port, Probe, ServiceSpec
+from stack.vocabulary import AMQP_PORT, EVOLUTION_PORT, MINIO_PORT, ServiceName, VolumeName
 
 _REDIS_DATABASE = 6
 _FRAME_MAX = 131072
 """The client in 2.2.3 offers frames of 4096 bytes, which RabbitMQ from 4.1 on refuses; it takes this from the URL."""
+
+_WAIT = "/etc/evolution/wait-for-rabbitmq.sh"
+_DEAF = 4
+"""How its probe ends without a connection to RabbitMQ: it makes one when it starts; when that is lost, it drops events without a word."""
+
+# `GET /` answers before the database does; this one needs the database and the key. wget is what the image has. The kernel knows all
+# connections of the container (01 is an established one): Evolution API tells nobody that it has none to RabbitMQ.
+_PROBE = f"""\
+wget -q -O /dev/null --header "apikey: $AUTHENTICATION_API_KEY" http://127.0.0.1:{EVOLUTION_PORT}/instance/fetchInstances || exit 1
+grep -qs ":{AMQP_PORT:04X} 01 " /proc/net/tcp /proc/net/tcp6 && exit 0
+echo "it has no connection to RabbitMQ, and makes none but at its start"
+exit {_DEAF}
+"""
 
 
 class EvolutionApi(Service):
@@ -59,18 +74,25 @@ class EvolutionApi(Service):
 def spec(context: Context, environment: dict[str, pulumi.Input[str]], rabbitmq_id: pulumi.Input[str]) -> ServiceSpec:
     """The spec of Evolution API."""
     settings = context.settings
-    # `GET /` answers before the database does; this one needs the database and the key. wget is what the image has.
-    probe = f'wget -q -O /dev/null --header "apikey: $AUTHENTICATION_API_KEY" http://127.0.0.1:{EVOLUTION_PORT}/instance/fetchInstances'
     return ServiceSpec(
         name=ServiceName.EVOLUTION_API,
         image=context.images.of(ServiceName.EVOLUTION_API),
-        environment=environment,
+        # Its start is a line of bash, in the image and in the simulator's alike; bash reads this file before it.
+        environment={**environment, "BASH_ENV": _WAIT},
+        files=(File(_WAIT, (Path(__file__).parent / "evolution_wait.sh").read_text()),),
         volumes={"/evolution/instances": VolumeName.EVOLUTION_INSTANCES},
         ports=(Port(EVOLUTION_PORT, settings.evolution_port),),
         # The first start migrates its database, and every start generates its client: 20 to 60 s.
-        probe=Probe(("CMD-SHELL", probe), limit=240),
+        probe=Probe(("CMD-SHELL", _PROBE), restart_exit_code=_DEAF, limit=240),
         limits=Limits(settings.evolution_memory_mb, settings.evolution_cpus),
         stop_grace_seconds=15,
+        needs=(
+            ServiceName.EVOLUTION_POSTGRES,
+            ServiceName.REDIS,
+            ServiceName.RABBITMQ,
+            ServiceName.MINIO,
+            ServiceName.AUDIO_CONVERTER,
+        ),
         # It never reconnects to RabbitMQ, and drops events without a word.
         restarts_with={ServiceName.RABBITMQ: rabbitmq_id},
     )

@@ -16,16 +16,16 @@ from docker.errors import NotFound
 
 from stack.naming import COMPOSE_PROJECT, COMPOSE_SERVICE
 from stack.settings import Settings
-from stack.vocabulary import ServiceName, VolumeName
+from stack.vocabulary import SETTING_PREFIXES, ServiceName, VolumeName
 
 DATA = "/var/lib/postgresql/data"
 _NAMES, _AGREED = "stack.names", "stack.rename"
 _USER_ID = 999
-PREFIXES = {ServiceName.DB: "POSTGRES", ServiceName.EVOLUTION_POSTGRES: "EVOLUTION_POSTGRES"}
-"""How the settings of each database begin."""
-
 VOLUMES = {ServiceName.DB: VolumeName.POSTGRES_ADK_DATA, ServiceName.EVOLUTION_POSTGRES: VolumeName.POSTGRES_EVO_DATA}
 """The volume of each database."""
+
+PREFIXES = {service: SETTING_PREFIXES[service] for service in VOLUMES}
+"""How the settings of each database begin."""
 
 WRITE_DOWN = f"""printf '%s\\n' "$POSTGRES_USER" "$POSTGRES_DB" > "$PGDATA/{_NAMES}"\n"""
 """Run by the image in a new cluster: shell."""

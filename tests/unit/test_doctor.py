@@ -1,12 +1,12 @@
 """What the doctor makes of what it sees; that it sees it is tried on a real engine."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 
-import ops.engine
 from ops.doctor import guard, plans
 from ops.doctor.credentials import trials
 from ops.doctor.findings import Verdict
@@ -16,6 +16,7 @@ from ops.doctor.trouble import SIGNS, signs_in
 from ops.errors import OperatorError
 from ops.status import Status, age
 from stack.engine import EngineError
+from stack.settings import NAMES
 from stack.vocabulary import ServiceName
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -107,6 +108,14 @@ def test_what_ails_a_container_is_said_with_a_mend(changed: dict[str, object], w
     assert all(finding.mend for finding in ailing)
 
 
+@pytest.mark.parametrize("service", ServiceName)
+def test_a_memory_that_is_nearly_full_names_a_setting_that_exists(service: ServiceName) -> None:
+    (_, full) = condition(seen(service=service, memory_mib=250.0))
+    setting = full.mend.partition("(")[2].rstrip(")")
+    assert setting.endswith("_MEMORY_MB")
+    assert setting in NAMES
+
+
 def test_a_healthy_container_gets_no_more_than_a_good_word() -> None:
     assert [finding.verdict for finding in condition(seen())] == [Verdict.GOOD]
 
@@ -130,24 +139,24 @@ def test_a_log_line_that_means_trouble_is_explained(service: str, line: str, tim
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
-    """The environments by which the doctor looked for an engine that holds ports; none answers."""
-    environments: list[dict[str, str]] = []
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The clients of the engines that the doctor asked who holds ports; none answers."""
+    clients: list[object] = []
 
-    def connect(environment: dict[str, str]) -> None:
-        environments.append(environment)
+    def connect(client: object) -> None:
+        clients.append(client)
         raise EngineError("No Docker engine answers. Start it.")
 
     monkeypatch.setattr(plans, "Engine", connect)
-    monkeypatch.setattr(ops.engine, "chosen", lambda: {"DOCKER_HOST": "unix:///of-the-context.sock"})
-    return environments
+    return clients
 
 
-def test_the_ports_are_looked_at_on_the_engine_of_all_other_commands(tmp_path: Path, asked: list[dict[str, str]]) -> None:
+def test_the_ports_are_looked_at_on_the_engine_of_all_other_commands(tmp_path: Path, asked: list[object]) -> None:
     (tmp_path / ".state").mkdir()
     (tmp_path / ".state" / "machine.env").write_text("IMAGES=local\n")
-    found = {finding.subject: finding for finding in plans.plans(Mock(), tmp_path, "dev")}
-    assert [environment["DOCKER_HOST"] for environment in asked] == ["unix:///of-the-context.sock"]
+    client = Mock()
+    found = {finding.subject: finding for finding in plans.plans(client, tmp_path, "dev")}
+    assert asked == [client]
     assert (found["ports"].verdict, found["ports"].said) == (Verdict.BAD, "No Docker engine answers. Start it.")
     assert found["settings"].verdict is found["images"].verdict is Verdict.GOOD, "what can be looked at is"
 
@@ -168,18 +177,21 @@ def test_ordinary_lines_mean_nothing() -> None:
     assert not [sign for service in SIGNS for sign in signs_in(service, lines)]
 
 
+EVOLUTION = {
+    "DATABASE_CONNECTION_URI": "postgresql://evolution:s%40cret1@evolution_postgres:5432/evolution?schema=public",
+    "CACHE_REDIS_URI": "redis://:secret2@redis:6379/6",
+    "RABBITMQ_URI": "amqp://whatsapp:secret3@rabbitmq:5672/%2F?frameMax=131072",
+    "S3_ACCESS_KEY": "whatsapp",
+    "S3_SECRET_KEY": "secret4",
+    "S3_PORT": "9000",
+    "API_AUDIO_CONVERTER": "http://audio-converter:4040/process-audio",
+    "API_AUDIO_CONVERTER_KEY": "secret5",
+}
+"""The environment of Evolution API, as far as it names services."""
+
+
 def test_each_credential_of_evolution_is_tried_where_it_is_used_and_shows_in_no_command_line() -> None:
-    environment = {
-        "DATABASE_CONNECTION_URI": "postgresql://evolution:s%40cret1@evolution_postgres:5432/evolution?schema=public",
-        "CACHE_REDIS_URI": "redis://:secret2@redis:6379/6",
-        "RABBITMQ_URI": "amqp://whatsapp:secret3@rabbitmq:5672/%2F?frameMax=131072",
-        "S3_ACCESS_KEY": "whatsapp",
-        "S3_SECRET_KEY": "secret4",
-        "S3_PORT": "9000",
-        "API_AUDIO_CONVERTER": "http://audio-converter:4040/process-audio",
-        "API_AUDIO_CONVERTER_KEY": "secret5",
-    }
-    tried = {trial.service: trial for trial in trials(environment)}
+    tried = {trial.service: trial for trial in trials(EVOLUTION)}
     services = ServiceName.EVOLUTION_POSTGRES, ServiceName.REDIS, ServiceName.RABBITMQ, ServiceName.MINIO, ServiceName.AUDIO_CONVERTER
     assert set(tried) == set(services)
     for number, service in enumerate(services, 1):
@@ -191,3 +203,18 @@ def test_each_credential_of_evolution_is_tried_where_it_is_used_and_shows_in_no_
 @pytest.mark.parametrize(("ago", "shown"), [(5, "5s"), (119, "1m"), (7200, "2h"), (200000, "2d")])
 def test_an_age_is_told_in_its_largest_unit(ago: int, shown: str) -> None:
     assert age((NOW - timedelta(seconds=ago)).isoformat(), NOW) == shown
+
+
+def test_rabbitmqs_password_goes_to_its_tool_through_a_pipe() -> None:
+    (trial,) = (trial for trial in trials(EVOLUTION) if trial.service is ServiceName.RABBITMQ)
+    before, _, tool = trial.line.partition("|")
+    assert "$DOCTOR_PASSWORD" in before
+    assert before.startswith("printf "), "a program of its own would have the password in its arguments; the shell's printf has none"
+    assert "PASSWORD" not in tool, "the shell replaces it, and every process list shows it"
+
+
+def test_a_password_of_minio_may_hold_what_would_mean_something_in_a_url() -> None:
+    (trial,) = (trial for trial in trials(EVOLUTION | {"S3_SECRET_KEY": 'a:b@c/"d\\'}) if trial.service is ServiceName.MINIO)
+    server = json.loads(trial.secrets["DOCTOR_CONFIGURATION"])["aliases"]["doctor"]
+    assert (server["accessKey"], server["secretKey"], server["url"]) == ("whatsapp", 'a:b@c/"d\\', "http://127.0.0.1:9000")
+    assert not any(name.startswith("MC_HOST") for name in trial.secrets), "there mc takes b@c... for a session's token"

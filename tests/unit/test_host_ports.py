@@ -10,7 +10,7 @@ import docker
 import pulumi
 import pytest
 
-from stack import context, host_ports
+from stack import context, host_ports, ports
 from stack.engine import Engine
 from stack.settings import load
 
@@ -26,13 +26,12 @@ def container(project: str, *bindings: tuple[str, int]) -> Mock:
     return found
 
 
-def engine_with(monkeypatch: pytest.MonkeyPatch, *running: Mock) -> Engine:
+def engine_with(monkeypatch: pytest.MonkeyPatch) -> Engine:
     """This machine's engine, as far as its containers go."""
     client = Mock()
     client.api.base_url = "http+docker://localhost"
-    client.containers.list.return_value = list(running)
+    client.containers.list.return_value = []
     monkeypatch.setattr(docker, "from_env", lambda **_: client)
-    monkeypatch.setattr("stack.engine._SECONDS_TO_LET_GO", 0)
     return Engine()
 
 
@@ -88,21 +87,8 @@ def test_a_container_is_in_the_way_only_where_the_addresses_meet(held: str, want
     assert (8000 in host_ports.holders([container("other", (held, 8000))], wanted)) is in_the_way
 
 
-def test_a_port_that_another_container_holds_is_named_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = engine_with(monkeypatch, container("other", ("127.0.0.1", 8000)))
-    assert engine.taken_ports("whatsapp-dev", "127.0.0.1", {8000: "APP_PORT"}) == [
-        "APP_PORT: port 8000 is held by container other-app-1: stop it, or give APP_PORT another port."
-    ]
-
-
-def test_the_stacks_own_container_is_not_in_the_way(monkeypatch: pytest.MonkeyPatch, listening: tuple[str, int]) -> None:
-    address, port = listening
-    engine = engine_with(monkeypatch, container("whatsapp-dev", (address, port)))
-    assert not engine.taken_ports("whatsapp-dev", address, {port: "APP_PORT"})
-
-
-def test_an_address_of_another_machine_is_no_held_port(monkeypatch: pytest.MonkeyPatch) -> None:
-    (problem,) = engine_with(monkeypatch).taken_ports("whatsapp-dev", NOT_OURS, {8000: "APP_PORT", 8080: "EVOLUTION_PORT"})
+def test_an_address_of_another_machine_is_no_held_port(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (problem,) = ports.look(engine_with(monkeypatch), load(tmp_path, "dev", {"BIND_ADDRESS": NOT_OURS})).problems
     assert problem.startswith(f"BIND_ADDRESS: {NOT_OURS} is no address of this machine: give one that `ip address` shows")
 
 
@@ -115,5 +101,5 @@ def test_an_address_of_another_machine_stops_an_up_before_it_changes_anything(mo
 
 def test_the_addresses_of_an_engine_elsewhere_are_its_own_business(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = engine_with(monkeypatch)
-    monkeypatch.setattr(engine, "_is_local", False)
-    assert not engine.taken_ports("whatsapp-dev", NOT_OURS, {8000: "APP_PORT"})
+    engine.is_local = False
+    assert not engine.address_problem(NOT_OURS)

@@ -153,6 +153,14 @@ def test_a_providers_error_is_told_once_with_its_service_and_without_nesting(pro
     assert progress.failures == [f"db: {PORT_TAKEN}"]
 
 
+def test_a_failure_is_told_as_it_is_explained_and_still_once(clock: Clock) -> None:
+    progress = Progress(clock=clock, explain=lambda text: f"APP_PORT is taken.\n{text}" if "already in use" in text else text)
+    for _ in range(2):
+        progress.event(message("error", f"1 error occurred:\n\t* creating {DB}: 1 error occurred:\n\t* {PORT_TAKEN}\n", DB))
+    progress.event(message("error", "redis is gone"))
+    assert progress.failures == [f"db: APP_PORT is taken.\n{PORT_TAKEN}", "redis is gone"]
+
+
 def test_the_programs_own_message_is_told_as_it_is(progress: Progress) -> None:
     text = "db does not stay up: it is exited (1).\nIts last 2 log lines:\n    first\n    second"
     progress.event(message("error", text))

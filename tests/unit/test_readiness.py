@@ -4,15 +4,15 @@ import asyncio
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-import pulumi
 import pytest
 
 from stack import readiness
 from stack.engine import ContainerState, EngineError, ProbeResult
-from stack.readiness import Gate
+from stack.readiness import Gate, NotReadyError
 from stack.service import cores, duration
+from stack.settings import NAMES
 from stack.spec import Probe
-from stack.vocabulary import ServiceName
+from stack.vocabulary import SETTING_PREFIXES, ServiceName
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 RUNNING = ContainerState(name="whatsapp-dev-db-1", service="db", status="running", health="starting", started=START)
@@ -26,6 +26,7 @@ class FakeEngine:
     results: list[int] = field(default_factory=lambda: [0])
     others: dict[str, ContainerState] = field(default_factory=dict)
     done: list[str] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
     fails_to_start: bool = False
     restart_helps: bool = False
     connected: datetime = START - timedelta(minutes=1)
@@ -66,7 +67,7 @@ def _without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 def wait(engine: FakeEngine, restarts_with: dict[ServiceName, str] | None = None, **probe: object) -> list[str]:
     """Pass the gate; what was done to the container."""
     spec = replace(Probe(("CMD", "ready"), limit=1), **probe)  # type: ignore[arg-type]
-    gate = Gate(engine, "whatsapp-dev", ServiceName.DB, spec, grace_seconds=7)  # type: ignore[arg-type]
+    gate = Gate(engine, "whatsapp-dev", ServiceName.DB, spec, grace_seconds=7, tell=engine.told.append)  # type: ignore[arg-type]
     asyncio.run(gate.wait("id", restarts_with or {}))
     return engine.done
 
@@ -126,7 +127,7 @@ def test_a_container_that_started_after_its_dependency_is_left_alone() -> None:
 )
 def test_it_fails_at_once_when_the_container_cannot_become_ready(after: ContainerState, cause: str) -> None:
     engine = FakeEngine([RUNNING, after], results=[1])
-    with pytest.raises(pulumi.RunError) as failure:
+    with pytest.raises(NotReadyError) as failure:
         wait(engine, limit=60)
     message = str(failure.value)
     assert message.startswith("db "), "the service comes first"
@@ -138,15 +139,18 @@ def test_it_fails_at_once_when_the_container_cannot_become_ready(after: Containe
     assert engine.done == ["probe ready"], "a lost cause is not probed again"
 
 
-def test_lack_of_memory_names_the_setting_to_raise() -> None:
-    engine = FakeEngine([RUNNING, replace(RUNNING, status="exited", exit_code=137, out_of_memory=True)], results=[1])
-    with pytest.raises(pulumi.RunError, match="raise POSTGRES_MEMORY_MB"):
-        wait(engine)
+@pytest.mark.parametrize("service", ServiceName)
+def test_lack_of_memory_names_a_setting_that_exists(service: ServiceName) -> None:
+    killed = replace(RUNNING, status="exited", exit_code=137, out_of_memory=True)
+    told = readiness.report(service, killed, "was killed for lack of memory", None, [], [])
+    setting = f"{SETTING_PREFIXES[service]}_MEMORY_MB"
+    assert f"raise {setting} in the settings" in told
+    assert setting in NAMES
 
 
 def test_a_container_that_became_unhealthy_is_believed_after_three_probes() -> None:
     engine = FakeEngine([replace(RUNNING, health="unhealthy")], results=[1])
-    with pytest.raises(pulumi.RunError, match="is running, but unhealthy"):
+    with pytest.raises(NotReadyError, match="is running, but unhealthy"):
         wait(engine, limit=60)
     assert len(engine.done) == 3
 
@@ -165,7 +169,7 @@ def test_one_that_ran_before_and_hangs_is_restarted_once_and_then_ready() -> Non
 
 def test_one_that_hangs_although_it_was_restarted_makes_the_up_fail() -> None:
     engine = hanging([1], restart_helps=False)
-    with pytest.raises(pulumi.RunError, match="is running, but unhealthy"):
+    with pytest.raises(NotReadyError, match="is running, but unhealthy"):
         wait(engine, limit=60)
     assert engine.done.count("restart 7") == 1
 
@@ -178,30 +182,49 @@ def test_a_healthy_container_whose_last_health_check_failed_is_not_taken_at_the_
     assert wait(FakeEngine([replace(RUNNING, health="healthy", failing=1)])) == ["probe ready"]
 
 
+def test_one_whose_probe_says_that_only_a_restart_helps_is_restarted_once_with_the_reason() -> None:
+    engine = FakeEngine([RUNNING], results=[1, 4], restart_helps=True)
+    done = wait(engine, limit=60, restart_exit_code=4)
+    assert done[-2:] == ["restart 7", "probe ready"]
+    assert done.count("restart 7") == 1
+    assert engine.told == ["db is restarted: said the probe"]
+
+
+def test_one_that_makes_its_connection_a_moment_after_it_answers_is_not_restarted() -> None:
+    assert wait(FakeEngine([RUNNING], results=[4, 0]), limit=60, restart_exit_code=4) == ["probe ready"] * 2
+
+
+def test_one_for_which_a_restart_did_not_help_fails_at_its_limit_with_what_the_probe_says() -> None:
+    engine = FakeEngine([RUNNING], results=[4])
+    with pytest.raises(NotReadyError, match=r"was not ready within its limit of 0 s(.|\n)*said the probe"):
+        wait(engine, limit=0, restart_exit_code=4)
+    assert engine.done.count("restart 7") <= 1
+
+
 def test_a_full_disk_is_named_with_what_to_do_about_it() -> None:
     class Full(FakeEngine):
         def logs(self, _container_id: str, lines: int) -> list[str]:  # noqa: ARG002
             return ["PANIC: could not write: No space left on device"]
 
     engine = Full([RUNNING, replace(RUNNING, status="restarting", exit_code=1)], results=[1])
-    with pytest.raises(pulumi.RunError, match="is full: make room"):
+    with pytest.raises(NotReadyError, match="is full: make room"):
         wait(engine)
 
 
 def test_a_refused_credential_is_not_waited_for() -> None:
     engine = FakeEngine([RUNNING], results=[1, 3])
-    with pytest.raises(pulumi.RunError, match="its credentials are refused"):
+    with pytest.raises(NotReadyError, match="its credentials are refused"):
         wait(engine, limit=60, refused_exit_code=3)
     assert len(engine.done) == 2
 
 
 def test_one_that_never_becomes_ready_fails_at_its_limit() -> None:
-    with pytest.raises(pulumi.RunError, match="was not ready within its limit of 0 s"):
+    with pytest.raises(NotReadyError, match="was not ready within its limit of 0 s"):
         wait(FakeEngine([RUNNING], results=[1]), limit=0)
 
 
 def test_what_the_engine_says_of_a_failed_start_is_passed_on() -> None:
-    with pytest.raises(pulumi.RunError, match="can't be started: port is already allocated"):
+    with pytest.raises(NotReadyError, match="can't be started: port is already allocated"):
         wait(FakeEngine([replace(RUNNING, status="exited")], fails_to_start=True))
 
 

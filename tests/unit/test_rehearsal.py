@@ -38,6 +38,11 @@ def test_each_service_needs_what_its_values_wait_for(topology: Topology) -> None
     }
 
 
+def test_each_spec_names_exactly_the_services_that_its_values_wait_for(topology: Topology) -> None:
+    for part in topology.parts:
+        assert set(part.spec.needs) == part.needs, f"{part.spec.name}: a restart would not wait for what it needs"
+
+
 def test_the_compose_file_has_the_images_ports_and_volumes_of_the_requirements(services: dict[str, Any]) -> None:
     images = {name: service["image"] for name, service in services.items() if name != "app"}
     assert images == {

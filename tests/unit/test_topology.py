@@ -246,6 +246,34 @@ def test_labels_are_those_that_the_compose_client_looks_for(dev: Recording) -> N
     )
 
 
+def test_every_container_says_from_which_folder_it_was_made(recorded: Callable[..., Recording], tmp_path: Path) -> None:
+    folders = {each.labels["whatsapp.folder"] for each in recorded().of_type("Container")}
+    assert folders == {str(tmp_path)}, "another clone on the same engine would take them for its own leftovers"
+
+
+def test_the_compose_client_learns_what_a_service_needs_and_what_takes_a_restart_with_it(dev: Recording) -> None:
+    label = "com.docker.compose.depends_on"
+    needs = {each.labels["com.docker.compose.service"]: each.labels.get(label) for each in dev.of_type("Container")}
+    assert needs.pop("app") == "db:service_started:false,evolution-api:service_started:false,rabbitmq:service_started:false"
+    evolution = needs.pop("evolution-api")
+    assert evolution is not None
+    assert [each for each in evolution.split(",") if each.endswith(":true")] == ["rabbitmq:service_started:true"]
+    assert set(needs.values()) == {None}, "these need nobody"
+
+
+def test_evolution_waits_for_rabbitmq_before_it_starts_whoever_starts_it(dev: Recording) -> None:
+    evolution = dev.container("evolution-api")
+    script = evolution.files[evolution.environment["BASH_ENV"]]
+    assert "/dev/tcp/" in script
+    assert "$$ -eq 1" in script, "every shell that somebody opens in the container would wait"
+
+
+def test_a_probe_of_evolution_sees_that_it_has_no_connection_to_rabbitmq(dev: Recording) -> None:
+    probe = dev.container("evolution-api").inputs["healthcheck"]["tests"][1]
+    assert f":{5672:04X} 01 " in probe
+    assert '"restart_exit_code": 4' in dev.container("evolution-api").labels["whatsapp.probe"]
+
+
 def test_redis_logs_every_write_and_evicts_nothing(dev: Recording) -> None:
     configuration = dev.container("redis").files["/run/secrets/redis.conf"]
     assert "appendonly yes" in configuration
@@ -385,4 +413,5 @@ def test_what_is_built_on_another_image_is_built_again_when_that_one_changes(rec
 
 def comparable(container: Resource) -> dict[str, object]:
     """What of a container does not depend on the folder in which the program ran."""
-    return {name: value for name, value in container.inputs.items() if name != "mounts"}
+    labels = {name: value for name, value in container.labels.items() if name != "whatsapp.folder"}
+    return {**{name: value for name, value in container.inputs.items() if name != "mounts"}, "labels": labels}

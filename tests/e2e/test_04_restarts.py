@@ -1,0 +1,98 @@
+"""Whoever starts or restarts the containers, and in whatever order: Evolution API, which connects to RabbitMQ once, ends up connected."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.e2e.data import Clients, assert_events_are_published
+from tests.e2e.environment import EIGHT, Stack, eventually
+
+_DEPENDENTS_FIRST = ("app", "evolution-api", "audio-converter", "minio", "rabbitmq", "redis", "db", "evolution_postgres")
+_SECONDS_TO_COME_BACK = 120
+_SECONDS_TO_A_CHECK = 40
+"""The interval of Evolution API's health check, and a little."""
+
+_DEAF = "it has no connection to RabbitMQ, and makes none but at its start"
+
+
+def _probe(stack: Stack, service: str = "evolution-api") -> tuple[int, str]:
+    """What a service's own health check says now."""
+    kind, *words = stack.container(service).attributes["Config"]["Healthcheck"]["Test"]
+    return stack.inside(service, *(words if kind == "CMD" else ("sh", "-c", *words)))
+
+
+def test_after_a_reboot_evolution_waits_for_rabbitmq_and_announces_events_without_a_command(stack: Stack) -> None:
+    stack.settled = False
+    containers = {each.service: each.id for each in stack.containers()}
+    with ThreadPoolExecutor(max_workers=len(EIGHT)) as pool:
+        list(pool.map(lambda each: stack.client.api.stop(each, timeout=60), containers.values()))
+    for service in _DEPENDENTS_FIRST:
+        stack.client.api.start(containers[service])
+    eventually(_SECONDS_TO_COME_BACK, lambda: _probe(stack)[0] == 0, "evolution-api answers, and is connected to RabbitMQ")
+    assert b"Waiting for RabbitMQ (rabbitmq:5672)" in stack.client.api.logs(containers["evolution-api"], tail=100)
+    assert_events_are_published(Clients(stack, stack.credentials()))
+    assert stack.container("evolution-api").restarts == 0, "it came up by crashing until RabbitMQ was there"
+    eventually(_SECONDS_TO_COME_BACK, lambda: stack.readiness().is_success, "the application is ready again")
+    stack.assert_works()
+    stack.settled = True
+
+
+def test_without_rabbitmq_the_wait_has_an_end_and_evolution_starts_all_the_same(stack: Stack) -> None:
+    image = stack.container("evolution-api").attributes["Image"]
+    said = stack.client.containers.run(
+        image,
+        entrypoint=["/bin/bash", "-c", "echo started"],
+        # As if bash had run for so long.
+        environment={"SECONDS": "118", "RABBITMQ_URI": "amqp://user:password@127.0.0.1:1/%2F", "BASH_ENV": "/wait.sh"},
+        volumes={str(stack.copy.folder / "stack/services/evolution_wait.sh"): {"bind": "/wait.sh", "mode": "ro"}},
+        remove=True,
+    )
+    assert said.decode().splitlines() == [
+        "Waiting for RabbitMQ (127.0.0.1:1)",
+        "RabbitMQ does not answer: starting without it. Events are dropped until Evolution API is restarted",
+        "started",
+    ]
+
+
+def test_a_restart_of_rabbitmq_restarts_evolution_after_it_and_says_so(stack: Stack) -> None:
+    before = stack.identities()
+    ran = stack.make("restart", SERVICE="rabbitmq")
+    assert ran.code == 0, ran.told
+    ran.assert_tells(f"{stack.project}-evolution-api-1 is restarted after rabbitmq: it would not reconnect")
+    after = stack.identities()
+    assert {service for service in after if after[service] != before[service]} == {"rabbitmq", "evolution-api"}
+    assert after["evolution-api"][1] > after["rabbitmq"][1]
+    assert _probe(stack) == (0, "")
+    assert_events_are_published(Clients(stack, stack.credentials()))
+
+
+def test_a_restart_of_all_takes_each_after_what_it_needs(stack: Stack) -> None:
+    before = stack.identities()
+    ran = stack.make("restart")
+    assert ran.code == 0, ran.told
+    after = stack.identities()
+    assert all(after[service][1] > before[service][1] for service in EIGHT), ran.told
+    last = {
+        str(service): line for line, text in enumerate(ran.output.splitlines()) for service in EIGHT if f"-{service}-1 restarted" in text
+    }
+    assert set(last) == set(EIGHT), ran.told
+    assert last["rabbitmq"] < last["evolution-api"] < last["app"], "one was said to be ready before what it needs"
+    assert after["rabbitmq"][1] < after["evolution-api"][1] < after["app"][1]
+    assert_events_are_published(Clients(stack, stack.credentials()))
+    stack.assert_works()
+
+
+def test_an_evolution_that_lost_its_connection_is_seen_to_be_unwell_and_restarted_by_up(stack: Stack) -> None:
+    stack.settled = False
+    before = stack.identities()
+    code, said = stack.inside("rabbitmq", "rabbitmqctl", "-q", "close_all_connections", "for a test")
+    assert code == 0, said
+    eventually(5, lambda: _probe(stack) == (4, f"{_DEAF}\n"), "its health check tells that it is deaf")
+
+    def is_known() -> bool:
+        health = stack.container("evolution-api").attributes["State"]["Health"]
+        return bool(health["Status"] != "healthy" or health["FailingStreak"])
+
+    eventually(_SECONDS_TO_A_CHECK, is_known, "the engine no longer calls it healthy")
+    stack.up().assert_tells(f"evolution-api is restarted: {_DEAF}")
+    after = stack.identities()
+    assert {service for service in after if after[service] != before[service]} == {"evolution-api"}
+    assert_events_are_published(Clients(stack, stack.credentials()))

@@ -59,6 +59,7 @@ def create_engine(settings: Settings) -> AsyncEngine:
         _url(settings),
         pool_size=settings.database_connections,
         max_overflow=0,
+        pool_use_lifo=True,  # few connections do most of the work, with all their statements prepared
         pool_timeout=POOL_TIMEOUT_SECONDS,
         hide_parameters=True,  # they are people's messages, and an error's text goes to the log
         connect_args=_connect_args(_PATIENCE, command_timeout=ANSWER_TIMEOUT_SECONDS),

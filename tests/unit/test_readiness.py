@@ -174,7 +174,8 @@ def test_one_that_hangs_although_it_was_restarted_makes_the_up_fail() -> None:
     assert engine.done.count("restart 7") == 1
 
 
-def test_one_that_ran_before_and_recovers_by_itself_is_not_restarted() -> None:
+def test_one_that_ran_before_and_recovers_by_itself_is_not_restarted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readiness, "_PATIENCE", 60)
     assert wait(hanging([1, 0], restart_helps=False), limit=60) == ["probe ready"] * 2
 
 

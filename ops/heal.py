@@ -11,6 +11,7 @@ from ops.console import say
 from ops.errors import OperatorError
 from ops.pulumi import run_quietly
 from ops.session import project_name, state_folder
+from stack import foreign
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -35,7 +36,7 @@ def make_ready(session: Session, client: DockerClient) -> tuple[Plan, Observed]:
     observed = engine.look(client, project)
     plan = recovery.plan(known, observed, project, session.stack)
     if plan.foreign:
-        raise foreign_containers(project, plan)
+        raise OperatorError(*foreign.refusal(project, [each.name for each in plan.foreign]))
     refuse_neighbours(session, plan)
     if lost := recovery.detached(known, observed):
         say(f"repair: {_names(lost)} lost the network; to be made again (volumes keep the data)", "yellow")
@@ -104,16 +105,6 @@ def refuse_neighbours(session: Session, plan: Plan) -> None:
 
 def _names(containers: list[engine.SeenContainer] | tuple[engine.SeenContainer, ...]) -> str:
     return ", ".join(container.name for container in containers)
-
-
-def foreign_containers(project: str, plan: Plan) -> OperatorError:
-    """The refusal to touch containers of a Compose project that only shares our project's name."""
-    return OperatorError(
-        f"Containers that this program did not make carry the Compose project name {project}: {_names(plan.foreign)}.",
-        "They were left alone, and nothing was changed.",
-        f"To take over their volumes: `docker compose -p {project} down` (volumes stay), then run this again. "
-        "To live beside them: set PROJECT_NAME to another name.",
-    )
 
 
 def _neighbour(stack: str, folder: str, theirs: list[engine.SeenContainer]) -> OperatorError:

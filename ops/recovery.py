@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ops.checkpoint import Checkpoint
 from ops.engine import Observed, SeenContainer, SeenNetwork
 from ops.processes import Lock, Process, is_stale
+from stack.naming import Naming
 
 _STARTABLE = frozenset({"exited", "paused"})
 """States out of which a plain start brings a container. A refresh would replace it, and all that depends on it: the engine shows no
@@ -27,7 +28,7 @@ class Plan:
     Attributes:
         foreign: containers of a Compose project with our name that this program did not make; with any of them, nothing may be done.
         orphans: our containers that the state doesn't know; they hold no data.
-        orphan_networks: the same for networks.
+        orphan_networks: networks that the state doesn't know and that have our network's name; of a Compose project only when it is gone.
         clear_pending: whether the state has creations that never ended, to be cleared after the orphans are gone.
         stopped: containers that need no more than to be started.
         drift: one sentence for each thing that the state has and the engine hasn't; any of them asks for a refresh.
@@ -57,13 +58,14 @@ def plan(checkpoint: Checkpoint, observed: Observed, project: str, stack: str) -
     """
     known = {container.id: container for container in checkpoint.containers}
     unknown = [container for container in observed.containers if container.id not in known]
+    foreign = tuple(container for container in unknown if container.stack != stack)
     return Plan(
-        foreign=tuple(container for container in unknown if container.stack != stack),
+        foreign=foreign,
         orphans=tuple(container for container in unknown if container.stack == stack),
         orphan_networks=tuple(
             network
             for network in observed.networks
-            if network.id not in checkpoint.networks and network.stack == stack and network.project == project
+            if network.id not in checkpoint.networks and network.project == project and _is_left(network, project, stack, foreign)
         ),
         clear_pending=bool(checkpoint.pending_creates),
         stopped=tuple(
@@ -73,6 +75,11 @@ def plan(checkpoint: Checkpoint, observed: Observed, project: str, stack: str) -
         ),
         drift=tuple(_drift(checkpoint, observed)),
     )
+
+
+def _is_left(network: SeenNetwork, project: str, stack: str, foreign: tuple[SeenContainer, ...]) -> bool:
+    """Whether a network of the project is ours, or what a Compose project left whose containers are gone: its name is in our way."""
+    return network.stack == stack or (network.stack is None and not foreign and network.name == Naming(project, stack).network())
 
 
 def _drift(checkpoint: Checkpoint, observed: Observed) -> Iterator[str]:

@@ -9,7 +9,7 @@ from pulumi.runtime import settings as runtime
 from pulumi.runtime.config import CONFIG, is_config_secret
 from pulumi.runtime.mocks import MockMonitor
 
-from stack import ports
+from stack import foreign, ports
 from stack.credentials import Credentials
 from stack.engine import Engine, EngineError
 from stack.images import Images
@@ -59,7 +59,8 @@ def prepare(settings: Settings, folder: Path) -> Context:
     """Declare what the services share, after a look whether the engine can take them.
 
     Raises:
-        pulumi.RunError: no engine answers, host ports are taken, or data would be left behind; nothing was changed.
+        pulumi.RunError: no engine answers, somebody else's containers have the project's name, host ports are taken, or data would be
+            left behind; nothing was changed.
     """
     naming = Naming(settings.project, settings.stack, settings.volume_names)
     engine = None if _is_rehearsal() else _checked_engine(settings)
@@ -83,6 +84,8 @@ def _checked_engine(settings: Settings) -> Engine:
         engine = Engine()
     except EngineError as error:
         raise pulumi.RunError(str(error)) from error
+    if names := foreign.containers(engine.api, settings.project, settings.stack):
+        raise pulumi.RunError("\n".join(foreign.refusal(settings.project, names)))
     if wrong := engine.address_problem(settings.bind_address):
         raise pulumi.RunError(f"{wrong} Nothing was changed.")
     found = ports.look(engine, settings)

@@ -5,7 +5,9 @@
 # user or database would be ignored without a word. So, when the volume already has a cluster, before the server opens:
 #   - the role POSTGRES_USER gets the password of POSTGRES_PASSWORD(_FILE), in single-user mode: no moment in which the old one still works;
 #   - user and database are renamed, where an operator agreed to it (`make rename`);
+#   - passwords are asked for, also where another project's image was told to trust everybody;
 #   - what can't be reconciled (no such role, no such database, another major version) stops the container with one message.
+# And where there is none, it sees that there isn't one elsewhere in the volume, beside which the image would make an empty one.
 # It relies only on the official image's contract: PGDATA, POSTGRES_* and NAME_FILE, `postgres` on PATH, docker-entrypoint.sh.
 # It needs bash, the user that owns the cluster (uid 999 in Debian's images) and no capability.
 #
@@ -89,6 +91,14 @@ literal() {
   printf "'%s'" "${1//\'/\'\'}"
 }
 
+# POSTGRES_HOST_AUTH_METHOD=trust, as in Evolution API's own compose file, is a line in the volume: whoever reaches the port gets in.
+ask_for_passwords() {
+  local rules=$DATA/pg_hba.conf
+  grep -qx 'host all all all trust' "$rules" || return 0
+  sed -i 's/^host all all all trust$/host all all all scram-sha-256/' "$rules"
+  echo "reconcile-credentials: passwords are asked for now; the volume's pg_hba.conf trusted everybody"
+}
+
 # Renames user and database when an operator agreed to just these names (a file in the volume: old user, old database, new user, new database).
 # One statement, and so all or nothing. Nobody can rename the user that he is, and that may be the cluster's owner (10): hence the helper.
 rename_as_agreed() {
@@ -141,13 +151,29 @@ reconcile() {
       "The variable counts only while a volume is new. Set it to the one that is there; from there to another name: make rename $HERE."
   fi
   ((status == 0)) || fail_as_told "set the password of \"$user\""
+  ask_for_passwords
   printf '%s\n' "$user" "$database" > "$NAMES.new"
   mv "$NAMES.new" "$NAMES"
   rm -f "$AGREED"
   echo "reconcile-credentials: the role \"$user\" has the password of the settings"
 }
 
-if [[ ${1:-} == postgres || ${1:-} == -* ]] && [[ -s $DATA/PG_VERSION ]]; then
+# The image is about to make a cluster: not beside one that it doesn't see.
+check_nothing_is_there() {
+  local found
+  if [[ -d $DATA && ! (-r $DATA && -x $DATA) ]]; then
+    fail "the volume's data belongs to uid $(stat -c %u "$DATA"), and this image's server runs as uid $EUID and can't read it." \
+      "Most likely an Alpine image made it (uid 70). Dump it there and restore it here, for the two sort text differently; or give the files to uid $EUID (chown -R) and REINDEX afterwards."
+  fi
+  for found in /var/lib/postgresql/PG_VERSION /var/lib/postgresql/*/docker/PG_VERSION "$DATA"/*/docker/PG_VERSION; do
+    [[ ! -s $found ]] || fail "the volume holds a cluster of PostgreSQL $(< "$found"), but not where an image of this name keeps it: ${found%/PG_VERSION}, not $DATA." \
+      "Images of 18 and later have a folder for each version. Name the image by its version, as in postgres:18; or postgres:17 and lower for what lies in the volume itself."
+  done
+}
+
+if [[ ${1:-} == postgres || ${1:-} == -* ]] && [[ ! -s $DATA/PG_VERSION ]]; then
+  check_nothing_is_there
+elif [[ ${1:-} == postgres || ${1:-} == -* ]]; then
   user=$(setting POSTGRES_USER postgres)
   database=$(setting POSTGRES_DB "$user")
   password=$(setting POSTGRES_PASSWORD '')

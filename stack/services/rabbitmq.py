@@ -12,6 +12,10 @@ from stack.vocabulary import AMQP_PORT, RABBITMQ_UI_PORT, ServiceName, VolumeNam
 _RABBITMQ_USER_ID = "999:999"
 """`rabbitmq` in the official image. As root, without capabilities, its tools could not read the node's cookie."""
 
+_ADOPT = "/usr/local/bin/adopt.sh"
+_HOSTS_PATH = "/etc/rabbitmq/inetrc"
+"""What Erlang knows of hosts beside the system: written by that script."""
+
 _USERS_PATH = "/etc/rabbitmq/reconcile_users.erl"
 _USERS_DONE = "/tmp/users-reconciled"  # noqa: S108 - in the container
 """What that file leaves when it is through."""
@@ -38,13 +42,19 @@ def spec(context: Context) -> ServiceSpec:
     return ServiceSpec(
         name=ServiceName.RABBITMQ,
         image=context.images.of(ServiceName.RABBITMQ),
+        entrypoint=(_ADOPT,),
+        command=("rabbitmq-server",),
         user=_RABBITMQ_USER_ID,
-        # Split at blanks, and nothing else, by the image's start script.
-        environment={"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f'-eval file:eval("{_USERS_PATH}").'},
+        environment={
+            "ERL_INETRC": _HOSTS_PATH,
+            # Split at blanks, and nothing else, by the image's start script.
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f'-eval file:eval("{_USERS_PATH}").',
+        },
         files=(
             File(CONFIGURATION_PATH, configuration(settings.rabbitmq_memory_mb)),
             File(DEFINITIONS_PATH, imported),
             File(_USERS_PATH, (Path(__file__).parent / "rabbitmq_users.erl").read_text()),
+            File(_ADOPT, (Path(__file__).parent / "rabbitmq_adopt.sh").read_text(), mode="0555"),
         ),
         volumes={"/var/lib/rabbitmq": VolumeName.RABBITMQ_DATA},
         ports=(Port(RABBITMQ_UI_PORT, settings.rabbitmq_ui_port),) if settings.publishes_everything else (),

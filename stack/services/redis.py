@@ -1,5 +1,7 @@
 """`redis`: where Evolution API keeps WhatsApp's session keys."""
 
+from pathlib import Path
+
 import pulumi
 
 from stack.context import Context
@@ -10,6 +12,7 @@ from stack.vocabulary import REDIS_PORT, ServiceName, VolumeName
 
 _CONFIGURATION_FILE = "/run/secrets/redis.conf"
 _PASSWORD_FILE = "/run/secrets/redis_password"  # noqa: S105 - a path
+_ADOPT = "/usr/local/bin/adopt.sh"
 _REDIS_USER_ID = "999:999"
 
 _DATA_SHARE = 0.75
@@ -46,11 +49,13 @@ def spec(context: Context) -> ServiceSpec:
     return ServiceSpec(
         name=ServiceName.REDIS,
         image=context.images.of(ServiceName.REDIS),
+        entrypoint=(_ADOPT,),
         command=("redis-server", _CONFIGURATION_FILE),
         user=_REDIS_USER_ID,
         files=(
             File(_CONFIGURATION_FILE, pulumi.Output.concat(configuration, 'requirepass "', password, '"\n')),
             File(_PASSWORD_FILE, password),
+            File(_ADOPT, (Path(__file__).parent / "redis_adopt.sh").read_text(), mode="0555"),
         ),
         volumes={"/data": VolumeName.REDIS_DATA},
         probe=Probe(("CMD-SHELL", probe), limit=60, timeout=5),

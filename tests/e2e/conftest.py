@@ -21,6 +21,8 @@ from tests.e2e.project import Copy, end_processes, make_copy
 PROJECT = "whatsapp-e2e"
 SECOND = "whatsapp-e2e-second"
 PRODUCTION = "whatsapp-e2e-prod"
+OLD_PROJECT = "whatsapp-e2e-old"
+"""A Compose project that was there before."""
 
 _failed = pytest.StashKey[bool]()
 
@@ -63,7 +65,7 @@ def copy(docker_client: DockerClient, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def _remove_from_engine(client: DockerClient) -> None:
-    for project in (PROJECT, SECOND, PRODUCTION):
+    for project in (PROJECT, SECOND, PRODUCTION, OLD_PROJECT):
         machine.remove_everything(client, project)
 
 

@@ -97,8 +97,22 @@ def test_a_container_of_a_compose_project_that_is_not_ours_is_never_touched() ->
 
 
 def test_a_network_of_a_compose_project_that_is_not_ours_is_never_touched() -> None:
-    for network in (replace(NETWORK, stack=None), replace(NETWORK, project="whatsapp-other")):
-        assert plan(Checkpoint(), replace(OBSERVED, networks=(network,)), PROJECT, STACK).orphan_networks == ()
+    foreign = replace(SEEN, id="c2", stack=None)
+    for network, containers in (
+        (replace(NETWORK, stack=None), (foreign,)),
+        (replace(NETWORK, stack=None, name="whatsapp-dev_another"), ()),
+        (replace(NETWORK, stack="prod"), ()),
+        (replace(NETWORK, project="whatsapp-other"), ()),
+        (replace(NETWORK, project=None), ()),
+    ):
+        observed = replace(OBSERVED, networks=(network,), containers=containers)
+        assert plan(Checkpoint(), observed, PROJECT, STACK).orphan_networks == ()
+
+
+def test_a_network_that_a_compose_project_left_without_containers_is_removed() -> None:
+    left = replace(NETWORK, stack=None)
+    found = plan(Checkpoint(), replace(OBSERVED, networks=(left,), containers=()), PROJECT, STACK)
+    assert found.orphan_networks == (left,), "the engine refuses a second network of that name"
 
 
 def test_an_open_creation_is_cleared() -> None:

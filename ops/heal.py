@@ -10,13 +10,13 @@ from ops import checkpoint, engine, processes, recovery
 from ops.console import say
 from ops.errors import OperatorError
 from ops.pulumi import run_quietly
-from ops.session import project_name, state_folder
+from ops.session import project_name, stack_settings, state_folder
 from stack import foreign
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
-    from ops.engine import Observed
+    from ops.engine import Observed, SeenContainer
     from ops.recovery import Plan
     from ops.session import Session
 
@@ -55,12 +55,33 @@ def make_ready(session: Session, client: DockerClient) -> tuple[Plan, Observed]:
     if plan.clear_pending:
         say("repair: clearing creations that an interrupted run left open", "yellow")
         run_quietly(session, ["refresh", "--clear-pending-creates", "--yes", "--skip-preview", "--non-interactive"])
-    if plan.stopped:
-        say(f"repair: starting {', '.join(f'{each.name} ({each.state})' for each in plan.stopped)}", "yellow")
-        engine.start_containers(client, plan.stopped)
+    if stopped := _to_be_started(session, client, plan.stopped):
+        say(f"repair: starting {', '.join(f'{each.name} ({each.state})' for each in stopped)}", "yellow")
+        engine.start_containers(client, stopped)
     for sentence in plan.drift:
         say(f"repair: {sentence}", "yellow")
     return plan, observed
+
+
+def _to_be_started(session: Session, client: DockerClient, stopped: tuple[SeenContainer, ...]) -> list[SeenContainer]:
+    """Who can be started before Pulumi works: not the user of a database that moves to another volume, for it would write to the old one.
+
+    That one is started behind its database, by the gate.
+    """
+    from stack.services.postgres_names import USERS, container_of, uses_the_volume  # noqa: PLC0415
+
+    if not any(each.service in USERS.values() for each in stopped):
+        return list(stopped)
+    try:
+        settings = stack_settings(session.folder, session.stack)
+    except OperatorError:
+        return []  # the run that follows says what is wrong with them, and changes nothing
+    moving = set()
+    for database, user in USERS.items():
+        found = container_of(client.api, settings.project, database)
+        if found is not None and not uses_the_volume(found, settings, database):
+            moving.add(user)
+    return [each for each in stopped if each.service not in moving]
 
 
 def free_the_stack(session: Session) -> None:

@@ -47,7 +47,7 @@ def upgrade(stack: str, as_json: bool) -> int:
     """Tell; 1 when a change would be refused."""
     client = engine.connect()
     settings = stack_settings(FOLDER, stack)
-    found = {container.service: container for container in reversed(of_stack(client, stack))}
+    found = {each.service: each for each in reversed(of_stack(client, stack)) if each.service in set(ServiceName)}
     with ThreadPoolExecutor(max_workers=len(found)) as pool:
         changes = list(
             pool.map(lambda container: _change(client, settings, container), sorted(found.values(), key=lambda each: each.service))

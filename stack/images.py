@@ -55,11 +55,17 @@ class LocalImage:
     arguments: Mapping[str, str] = field(default_factory=dict)
 
 
+_POSTGRES_VERSIONS = ("15.19.0", "16.15.0", "17.11.0", "18.6.0")
+"""Those of images/postgres/checksums. The databases begin with the older ones; `make upgrade-postgres` moves them on."""
+
+_POSTGRES = tuple(
+    LocalImage(f"postgres:{version.partition('.')[0]}", "images/postgres", {"BASE_IMAGE": "postgres-base"}, {"POSTGRES_VERSION": version})
+    for version in _POSTGRES_VERSIONS
+)
 _LOCAL_IMAGES = (
     LocalImage("python", "images/python", {"BASE_IMAGE": BASE_IMAGE}),
     LocalImage("postgres-base", "images/postgres-base", {"BASE_IMAGE": BASE_IMAGE}),
-    LocalImage("postgres:16", "images/postgres", {"BASE_IMAGE": "postgres-base"}, {"POSTGRES_VERSION": "16.15.0"}),
-    LocalImage("postgres:15", "images/postgres", {"BASE_IMAGE": "postgres-base"}, {"POSTGRES_VERSION": "15.19.0"}),
+    *_POSTGRES,
     LocalImage("redis", "images/redis", {"BASE_IMAGE": BASE_IMAGE}),
     LocalImage("rabbitmq", "images/rabbitmq", {"BASE_IMAGE": BASE_IMAGE}),
     LocalImage("minio", "images/minio", {"BASE_IMAGE": BASE_IMAGE, "BINARIES_IMAGE": MINIO_BINARIES_IMAGE}),
@@ -96,7 +102,7 @@ class Images(pulumi.ComponentResource):
         if service is ServiceName.APP:
             return self._app().image_id
         local = local_image(self._settings, service)
-        made = self._local(local) if local else self._from_registry(reference_of(self._settings, service))
+        made = self.built(local) if local else self._from_registry(reference_of(self._settings, service))
         return made.image_id
 
     def _from_registry(self, reference: str) -> docker.RemoteImage:
@@ -111,7 +117,8 @@ class Images(pulumi.ComponentResource):
         image = LocalImage("app", ".", {"PYTHON_IMAGE": "python"})
         return self._build(image, f"{self._settings.project}-app", target)
 
-    def _local(self, name: str) -> docker.RemoteImage:
+    def built(self, name: str) -> docker.RemoteImage:
+        """A local image, by its name."""
         if name not in self._made:
             self._made[name] = self._build(self._table[name], f"{LOCAL_PREFIX}/{name}")
         return self._made[name]
@@ -122,7 +129,7 @@ class Images(pulumi.ComponentResource):
             return self._settings.app_python_image, self._settings.app_python_image
         if name not in self._table:
             return name, name
-        return self._local(name).name, self._tags[name]
+        return self.built(name).name, self._tags[name]
 
     def _build(self, image: LocalImage, repository: str, target: str | None = None) -> docker.RemoteImage:
         """Build an image; again whenever its context, its arguments or an image it builds on changes."""
@@ -161,9 +168,17 @@ def local_image(settings: Settings, service: ServiceName) -> str | None:
     """The name of the image that is built here for a service; None when its image comes from a registry."""
     if service is ServiceName.EVOLUTION_API and settings.simulates_evolution:
         return _SIMULATOR.name
-    # An image of the user's own choice is meant, also where the others are local.
-    chosen = not settings.is_default(_REFERENCES[service])
-    return _LOCAL.get(service) if settings.images is ImageSource.LOCAL and not chosen else None
+    if settings.images is not ImageSource.LOCAL:
+        return None
+    if settings.is_default(_REFERENCES[service]):
+        return _LOCAL.get(service)
+    # An image of the user's own choice is meant, also where the others are local; but `postgres:17` names what can be built here too.
+    return postgres_built_here(reference_of(settings, service))
+
+
+def postgres_built_here(reference: str) -> str | None:
+    """The name of the local image in the place of an official `postgres:<major>`, where there is one."""
+    return reference if reference in {image.name for image in _POSTGRES} else None
 
 
 def _builds_python(settings: Settings) -> bool:

@@ -84,7 +84,7 @@ def passing() -> Iterator[None]:
 
 @contextmanager
 def exclusive(stack: str, what: str) -> Iterator[None]:
-    """Hold the stack against other backups and restores of this machine.
+    """Hold the stack against other backups, restores and database upgrades of this machine.
 
     Raises:
         OperatorError: one is at work.
@@ -96,7 +96,8 @@ def exclusive(stack: str, what: str) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise OperatorError(
-                f"No {what} of stack {stack} can begin: another backup or restore of it is at work.", mend="Wait until it ends."
+                f"No {what} of stack {stack} can begin: another backup or restore of it, or an upgrade, is at work.",
+                mend="Wait until it ends.",
             ) from None
         yield
 

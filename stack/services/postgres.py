@@ -8,7 +8,8 @@ import pulumi
 from stack.context import Context
 from stack.credentials import login_url
 from stack.service import Service
-from stack.services.postgres_names import DATA, WRITE_DOWN
+from stack.services.postgres_names import WRITE_DOWN
+from stack.services.postgres_versions import layout_of
 from stack.spec import File, Limits, Port, Probe, ServiceSpec
 from stack.vocabulary import POSTGRES_PORT, ServiceName, VolumeName
 
@@ -58,6 +59,7 @@ def spec(database: Database, context: Context) -> ServiceSpec:
         f'PGPASSWORD="$(cat {_PASSWORD_FILE})" PGCONNECT_TIMEOUT=3 '
         f"psql -h {database.service} -U {database.user} -d {database.database} -tAqc 'select 1' >/dev/null"
     )
+    layout = layout_of(context.settings, database.service)
     return ServiceSpec(
         name=database.service,
         image=context.images.of(database.service),
@@ -65,7 +67,7 @@ def spec(database: Database, context: Context) -> ServiceSpec:
         command=("postgres", "-c", f"max_connections={database.max_connections}"),
         user=_POSTGRES_USER_ID,
         environment={
-            "PGDATA": DATA,  # images of 18 and later have another place of their own, outside the volume
+            "PGDATA": layout.data,
             "POSTGRES_USER": database.user,
             "POSTGRES_DB": database.database,
             "POSTGRES_PASSWORD_FILE": _PASSWORD_FILE,
@@ -75,7 +77,7 @@ def spec(database: Database, context: Context) -> ServiceSpec:
             File("/docker-entrypoint-initdb.d/90-names.sh", WRITE_DOWN),
             File(_RECONCILE, (Path(__file__).parent / "postgres_reconcile.sh").read_text(), mode="0555"),
         ),
-        volumes={DATA: database.volume},
+        volumes={layout.mount: database.volume},
         ports=(Port(POSTGRES_PORT, database.host_port),) if context.settings.publishes_everything else (),
         probe=Probe(("CMD-SHELL", probe), limit=120, timeout=5),
         limits=database.limits,

@@ -19,7 +19,12 @@ from stack.settings import Settings
 from stack.vocabulary import SETTING_PREFIXES, ServiceName, VolumeName
 
 DATA = "/var/lib/postgresql/data"
-_NAMES, _AGREED = "stack.names", "stack.rename"
+"""Where images before 18 keep their data."""
+
+NAMES = "stack.names"
+"""A file in every volume that has served in a stack."""
+
+_AGREED = "stack.rename"
 _USER_ID = 999
 VOLUMES = {ServiceName.DB: VolumeName.POSTGRES_ADK_DATA, ServiceName.EVOLUTION_POSTGRES: VolumeName.POSTGRES_EVO_DATA}
 """The volume of each database."""
@@ -27,7 +32,10 @@ VOLUMES = {ServiceName.DB: VolumeName.POSTGRES_ADK_DATA, ServiceName.EVOLUTION_P
 PREFIXES = {service: SETTING_PREFIXES[service] for service in VOLUMES}
 """How the settings of each database begin."""
 
-WRITE_DOWN = f"""printf '%s\\n' "$POSTGRES_USER" "$POSTGRES_DB" > "$PGDATA/{_NAMES}"\n"""
+USERS = {ServiceName.DB: ServiceName.APP, ServiceName.EVOLUTION_POSTGRES: ServiceName.EVOLUTION_API}
+"""Who writes to each database."""
+
+WRITE_DOWN = f"""printf '%s\\n' "$POSTGRES_USER" "$POSTGRES_DB" > "$PGDATA/{NAMES}"\n"""
 """Run by the image in a new cluster: shell."""
 
 
@@ -48,12 +56,14 @@ class Cluster:
         running: whether commands can be run in it.
         names: whose the data in its volume is.
         agreed: the names that an operator agreed to rename that to.
+        data: where in it the data is.
     """
 
     container: str
     running: bool
     names: Names
     agreed: Names | None = None
+    data: str = DATA
 
 
 def wanted(settings: Settings) -> dict[ServiceName, Names]:
@@ -104,7 +114,7 @@ def agree(engine: APIClient, cluster: Cluster, names: Names) -> None:
         entry = tarfile.TarInfo(_AGREED)
         entry.size, entry.mode, entry.uid, entry.gid = len(content), 0o600, _USER_ID, _USER_ID
         tar.addfile(entry, io.BytesIO(content))
-    engine.put_archive(cluster.container, DATA, archive.getvalue())
+    engine.put_archive(cluster.container, cluster.data, archive.getvalue())
 
 
 def container_of(engine: APIClient, project: str, service: ServiceName) -> Mapping[str, Any] | None:
@@ -124,31 +134,41 @@ def uses_the_volume(found: Mapping[str, Any], settings: Settings, service: Servi
     return any(mount.get("Name") == name for mount in found["Mounts"])
 
 
+def data_of(found: Mapping[str, Any]) -> str:
+    """Where in a database's container the data is."""
+    return variables_of(found).get("PGDATA", DATA)
+
+
+def variables_of(found: Mapping[str, Any]) -> dict[str, str]:
+    """The variables of a container or an image."""
+    return dict(each.partition("=")[::2] for each in found["Config"]["Env"] or [])
+
+
 def _names_given(found: Mapping[str, Any]) -> Names:
     """The names with which the container was made; Postgres's own defaults where it was given none."""
-    variables = dict(each.partition("=")[::2] for each in found["Config"]["Env"] or [])
+    variables = variables_of(found)
     user = variables.get("POSTGRES_USER") or "postgres"
     return Names(user, variables.get("POSTGRES_DB") or user)
 
 
 def _cluster(engine: APIClient, found: Mapping[str, Any]) -> Cluster:
-    container = found["Id"]
-    names = _lines(engine, container, _NAMES)
-    agreed = _lines(engine, container, _AGREED)
+    container, data = found["Id"], data_of(found)
+    names, agreed = ((file_in(engine, container, f"{data}/{name}") or "").splitlines() for name in (NAMES, _AGREED))
     return Cluster(
         container=container,
         running=found["State"]["Status"] == "running",
         names=Names(*names) if len(names) == 2 else _names_given(found),
         agreed=Names(*agreed[2:]) if len(agreed) == 4 else None,
+        data=data,
     )
 
 
-def _lines(engine: APIClient, container: str, name: str) -> list[str]:
-    """The lines of a file in the volume; none when there is no such file."""
+def file_in(engine: APIClient, container: str, path: str) -> str | None:
+    """A file in a container, running or not; None when there is none."""
     try:
-        stream, _ = engine.get_archive(container, f"{DATA}/{name}")
-        with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as tar:
-            member = tar.extractfile(tar.next() or name)
-            return member.read().decode().splitlines() if member else []
+        stream, _ = engine.get_archive(container, path)
     except NotFound:
-        return []
+        return None
+    with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as tar:
+        member = tar.extractfile(tar.next() or path)
+        return member.read().decode() if member else None

@@ -3,23 +3,50 @@
 A server of another major version can't read the files, and says so only after the old container is gone.
 """
 
-import io
 import re
-import tarfile
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from docker.api import APIClient
 from docker.errors import NotFound
 
-from stack.images import local_image
-from stack.services.postgres_names import DATA, PREFIXES, container_of, uses_the_volume
+from stack.images import local_image, reference_of
+from stack.services.postgres_names import DATA, PREFIXES, container_of, data_of, file_in, uses_the_volume, variables_of
 from stack.settings import Settings
 from stack.vocabulary import ServiceName
 
-_TAG = re.compile(r"[^@]*:v?(\d+)[^/@]*(?:@.*)?")
+_TAG = re.compile(r"[^@]*:(?:v|pg)?(\d+)[^/@]*(?:@.*)?")
 """The number with which a tag begins; a registry's port has a path behind it, and a digest isn't a tag."""
-_OLDEST_WITH_ONE_NUMBER = 10
+_WITH_ONE_NUMBER = range(10, 100)
+_OLDEST_WITH_A_FOLDER = 18
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a database's volume is mounted, and where in it the data is."""
+
+    mount: str
+    data: str
+
+
+def layout(reference: str) -> Layout:
+    """Where the official images of a version have their volume: from 18 on, each version has a folder of its own in it.
+
+    At its old place an image of 18 has no folder, so that the engine would make the mount root's, and the server could not write there.
+
+    Args:
+        reference: an image; only its tag counts, so that it is the same in a preview, and before the image is fetched.
+    """
+    major = _version_of_tag(reference)
+    if major is None or major < _OLDEST_WITH_A_FOLDER:
+        return Layout(DATA, DATA)
+    return Layout("/var/lib/postgresql", f"/var/lib/postgresql/{major}/docker")
+
+
+def layout_of(settings: Settings, service: ServiceName) -> Layout:
+    """The layout of a database with the image that the settings name."""
+    return layout(local_image(settings, service) or reference_of(settings, service))
 
 
 def problems(engine: APIClient, settings: Settings) -> Iterator[str]:
@@ -31,7 +58,7 @@ def problems(engine: APIClient, settings: Settings) -> Iterator[str]:
         wanted = image_version(engine, settings, service)
         if wanted is None or wanted == _stated(found):  # the cheap look: it is what the container has run with so far
             continue
-        have = data_version(engine, found["Id"])
+        have = data_version(engine, found)
         if have and have != wanted:
             yield refusal(settings, service, have, wanted)
 
@@ -50,22 +77,17 @@ def refusal(settings: Settings, service: ServiceName, have: int, wanted: int) ->
     )
 
 
-def data_version(engine: APIClient, container: str) -> int | None:
+def data_version(engine: APIClient, found: Mapping[str, Any]) -> int | None:
     """The major version of the data in a database's container, running or not; None when there is none yet."""
-    try:
-        stream, _ = engine.get_archive(container, f"{DATA}/PG_VERSION")
-    except NotFound:
-        return None
-    with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as tar:
-        member = tar.extractfile(tar.next() or "")
-        return int(member.read()) if member else None
+    text = file_in(engine, found["Id"], f"{data_of(found)}/PG_VERSION")
+    return int(text) if text else None
 
 
 def image_version(engine: APIClient, settings: Settings, service: ServiceName) -> int | None:
     """The major version of the image that the settings name; None when nothing tells it before it is fetched."""
     if local := local_image(settings, service):
         return int(local.partition(":")[2])
-    return reference_version(engine, getattr(settings, f"{PREFIXES[service].lower()}_image"))
+    return reference_version(engine, reference_of(settings, service))
 
 
 def reference_version(engine: APIClient, reference: str) -> int | None:
@@ -73,14 +95,18 @@ def reference_version(engine: APIClient, reference: str) -> int | None:
     try:
         image: Mapping[str, Any] = engine.inspect_image(reference)  # type: ignore[no-untyped-call]
     except NotFound:
-        tag = _TAG.fullmatch(reference)
-        number = int(tag[1]) if tag else 0
-        return number if number >= _OLDEST_WITH_ONE_NUMBER else None
+        return _version_of_tag(reference)
     return _stated(image)
+
+
+def _version_of_tag(reference: str) -> int | None:
+    tag = _TAG.fullmatch(reference)
+    number = int(tag[1]) if tag else 0
+    return number if number in _WITH_ONE_NUMBER else None
 
 
 def _stated(described: Mapping[str, Any]) -> int | None:
     """The major version that the variables of an image, or of a container of it, tell."""
-    variables = dict(each.partition("=")[::2] for each in described["Config"]["Env"] or [])
+    variables = variables_of(described)
     major = variables.get("PG_MAJOR") or variables.get("PG_VERSION", "").partition(".")[0]
     return int(major) if major.isdigit() else None

@@ -39,8 +39,8 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _images(tmp_path_factory: pytest.TempPathFactory) -> None:
-    ensure_images(tmp_path_factory.mktemp("images"))
+def _images() -> None:
+    ensure_images()
 
 
 @dataclass(frozen=True)

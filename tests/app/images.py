@@ -1,52 +1,24 @@
-"""Builds the local images that these tests start, as the program builds them, where no stack has done so yet."""
-
-import os
-from pathlib import Path
+"""Builds the local images that these tests start, where no stack has done so yet."""
 
 import docker
-import pulumi.automation as automation
 from docker.errors import ImageNotFound
 
-from ops.setup import prepare
-from stack.images import LOCAL_PREFIX, Images
+from ops.local_images import build
+from ops.session import open_session
+from stack.images import LOCAL_PREFIX
 from stack.settings import load
 from stack.settings_table import ImageSource
-from stack.vocabulary import ServiceName
 
-PROJECT = Path(__file__).resolve().parents[2]
-STARTED = {
-    f"{LOCAL_PREFIX}/postgres:16": ServiceName.DB,
-    f"{LOCAL_PREFIX}/redis": ServiceName.REDIS,
-    f"{LOCAL_PREFIX}/rabbitmq": ServiceName.RABBITMQ,
-    f"{LOCAL_PREFIX}/minio": ServiceName.MINIO,
-}
-"""The images that the tests start, by name."""
+STARTED = ("postgres:16", "redis", "rabbitmq", "minio")
+"""The images that the tests start."""
 
 
-def ensure_images(state: Path) -> None:
-    """Build what is missing; nothing where images come from a registry, for the engine pulls those by itself.
-
-    Args:
-        state: an empty folder for the state of the build, which nothing needs afterwards.
-    """
-    settings = load(PROJECT, "dev", {})
-    if settings.images is not ImageSource.LOCAL or not _missing():
-        return
-
-    def program() -> None:
-        images = Images(settings, PROJECT)
-        for service in STARTED.values():
-            images.of(service)
-
-    environment = prepare(PROJECT, "dev").variables
-    backend = automation.ProjectBackend(url=state.as_uri())
-    options = automation.LocalWorkspaceOptions(
-        project_settings=automation.ProjectSettings(name="whatsapp-test-images", runtime="python", backend=backend),
-        pulumi_command=automation.PulumiCommand(root=str(Path(environment["PATH"].partition(os.pathsep)[0]).parent)),
-        env_vars={**environment, "PULUMI_BACKEND_URL": state.as_uri()},
-    )
-    stack = automation.create_or_select_stack("test", project_name="whatsapp-test-images", program=program, opts=options)
-    stack.up(on_output=print)
+def ensure_images() -> None:
+    """Build what is missing; nothing where images come from a registry, for the engine pulls those by itself."""
+    session = open_session("dev")
+    settings = load(session.folder, session.stack, {})
+    if settings.images is ImageSource.LOCAL and (missing := _missing()):
+        build(session, settings, missing)
 
 
 def _missing() -> list[str]:
@@ -54,7 +26,7 @@ def _missing() -> list[str]:
 
     def is_missing(name: str) -> bool:
         try:
-            engine.images.get(name)
+            engine.images.get(f"{LOCAL_PREFIX}/{name}")
         except ImageNotFound:
             return True
         return False

@@ -74,10 +74,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _images(tmp_path_factory: pytest.TempPathFactory) -> None:
+def _images() -> None:
     """What the simulator's services are made from, where no stack has built it yet."""
     if not os.environ.get(_URL):
-        ensure_images(tmp_path_factory.mktemp("images"))
+        ensure_images()
 
 
 @pytest.fixture(scope="session")

@@ -286,10 +286,19 @@ def test_redis_refuses_writes_before_the_kernel_ends_it(recorded: Callable[..., 
     assert "maxmemory 300mb\n" in redis.files["/run/secrets/redis.conf"]
 
 
-def test_a_database_keeps_its_data_in_its_volume_whatever_place_its_image_prefers(dev: Recording) -> None:
-    for service in ("db", "evolution_postgres"):
-        container = dev.container(service)
-        assert container.environment["PGDATA"] in container.mounts, service
+def test_a_database_keeps_its_data_in_its_volume_in_the_place_that_its_image_prefers(recorded: Callable[..., Recording]) -> None:
+    stack = recorded(env="POSTGRES_IMAGE=postgres:18\n")
+    assert stack.container("db").mounts == {"/var/lib/postgresql": "whatsapp-dev_postgres_adk_data"}
+    assert stack.container("db").environment["PGDATA"] == "/var/lib/postgresql/18/docker"
+    assert stack.container("evolution_postgres").environment["PGDATA"] in stack.container("evolution_postgres").mounts
+
+
+def test_data_of_another_project_is_looked_after_before_redis_and_rabbitmq_start(dev: Recording) -> None:
+    for service, command in (("redis", ["redis-server", "/run/secrets/redis.conf"]), ("rabbitmq", ["rabbitmq-server"])):
+        inputs = dev.container(service).inputs
+        (script,) = inputs["entrypoints"]
+        assert 'exec docker-entrypoint.sh "$@"' in dev.container(service).files[script], "the image's own start is left out"
+        assert inputs["command"] == command
 
 
 def test_a_developer_edits_sources_on_the_host(dev: Recording) -> None:
@@ -355,6 +364,15 @@ def test_local_images_replace_all_but_those_named_in_the_settings(recorded: Call
         "minio": "whatsapp-local/minio:*",
         "audio-converter": "whatsapp-local/audio-converter:*",
     }
+
+
+def test_versions_of_postgres_that_can_be_built_here_are_and_others_come_from_the_registry(recorded: Callable[..., Recording]) -> None:
+    stack = recorded(env="IMAGES=local\nPOSTGRES_IMAGE=postgres:18\nEVOLUTION_POSTGRES_IMAGE=postgres:15.2\n")
+    assert stack.image_names["db"] == "whatsapp-local/postgres:18-*"
+    assert stack.image_names["evolution_postgres"] == "postgres:15.2"
+    (image,) = [each for each in stack.of_type("RemoteImage") if each.name == "postgres:18"]
+    assert f"\n{image.inputs['build']['buildArgs']['POSTGRES_VERSION']} " in (PROJECT / "images" / "postgres" / "checksums").read_text()
+    assert recorded(env="POSTGRES_IMAGE=postgres:18\n").image_names["db"] == "postgres:18", "with images from a registry it is built"
 
 
 def test_the_simulator_is_to_be_had_with_images_from_a_registry(recorded: Callable[..., Recording]) -> None:

@@ -31,6 +31,7 @@ def engine_with(monkeypatch: pytest.MonkeyPatch) -> Engine:
     client = Mock()
     client.api.base_url = "http+docker://localhost"
     client.containers.list.return_value = []
+    client.api.containers.return_value = []
     monkeypatch.setattr(docker, "from_env", lambda **_: client)
     return Engine()
 

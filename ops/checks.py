@@ -29,8 +29,9 @@ _UNIT = Step("unit tests", ("pytest", "tests/unit", "--numprocesses=auto"), "mak
 _APP = Step("application tests", ("pytest", "tests/app"), "make test-app")
 _CONTRACT = Step("contract tests", ("pytest", "tests/contract"), "make contract")
 _E2E = Step("end-to-end tests", ("pytest", "tests/e2e"), "make test-e2e")
-
 _FAULTS = Step("fault tests", ("pytest", "tests/faults"), "make test-faults")
+_QUICK_FAULTS = Step("fault tests", ("pytest", "tests/faults", "-m", "not slow"), "make test-faults ARGS=\"-m 'not slow'\"")
+"""Without those that take long to show, or are like another for another service: they are for `make test-faults`."""
 
 CONTRACT_URL = "EVOLUTION_CONTRACT_URL"
 """Names a real Evolution API for the contract tests; without it they start the simulator."""
@@ -42,7 +43,7 @@ GROUPS = {
     "contract": (_CONTRACT,),
     "test-e2e": (_E2E,),
     "test-faults": (_FAULTS,),
-    "test": (_RULES, _FORMAT, _TYPES, _UNIT, _APP, _CONTRACT, _E2E),
+    "test": (_RULES, _FORMAT, _TYPES, _UNIT, _APP, _CONTRACT, _E2E, _QUICK_FAULTS),
 }
 
 _NEEDS_NO_MACHINE = frozenset({_RULES, _FORMAT, _TYPES, _UNIT})

@@ -46,6 +46,8 @@ class Status:
         cpu_percent: of one core, over the last second; None when it doesn't run.
         memory_mib: in use; None when it doesn't run.
         ports: published ports, as address:host->container.
+        failing: how often in a row its health check has failed; the engine calls it unhealthy only after several.
+        last_check: what the last of those checks said.
     """
 
     service: str
@@ -62,6 +64,8 @@ class Status:
     memory_limit_mib: float
     ports: tuple[str, ...]
     image: str
+    failing: int = 0
+    last_check: str = ""
 
 
 def status(stack: str, as_json: bool, live: bool) -> int:
@@ -150,12 +154,14 @@ def _status(client: DockerClient, container: SeenContainer) -> Status | None:
     except NotFound:
         return None  # removed while we looked
     state = details["State"]
+    health = (state.get("Health") or {}) if runs else {}
+    failing = health.get("FailingStreak", 0)
     return Status(
         service=container.service,
         replica=container.number,
         container=container.name,
         state=state["Status"],
-        health=(state.get("Health") or {}).get("Status", "") if runs else "",
+        health=health.get("Status", ""),
         since=_moment(state["StartedAt" if runs else "FinishedAt"]),
         restarts=details["RestartCount"],
         exit_code=None if runs else state["ExitCode"],
@@ -165,7 +171,14 @@ def _status(client: DockerClient, container: SeenContainer) -> Status | None:
         memory_limit_mib=details["HostConfig"]["Memory"] / MIB,
         ports=tuple(f"{address}:{host}->{inner}" for address, host, inner in container.ports),
         image=image_name(client, details["Image"], container.project),
+        failing=failing,
+        last_check=_last_line(health["Log"][-1]["Output"]) if failing and health.get("Log") else "",
     )
+
+
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1].strip()[:200] if lines else ""
 
 
 def image_name(client: DockerClient, identifier: str, project: str) -> str:

@@ -27,6 +27,10 @@ _GRACE_SECONDS = 10
 """The engine's own default."""
 
 
+NO_ANSWER = -1
+"""The exit code of a probe that could not be run, or did not end in time."""
+
+
 class EngineError(Exception):
     """The engine can't be used, with what to do about it."""
 
@@ -118,23 +122,8 @@ class Engine:
         return sorted((_state(container.attrs) for container in found), key=lambda state: state.name)
 
     def probe(self, container_id: str, test: tuple[str, ...], seconds: float) -> ProbeResult:
-        """Run a probe in the container once, with the variables of Docker's own health check.
-
-        A container that can't run it (it just ended, say) fails the probe; its state tells why. So does one that gives no answer within
-        `seconds`: a service that hangs must not hold the gate for ever.
-        """
-        command = list(test[1:]) if test[0] == "CMD" else ["/bin/sh", "-c", test[1]]
-        try:
-            run = self._client.api.exec_create(container_id, command)
-            output = _read_all(self._client.api.exec_start(run["Id"], socket=True), seconds)
-            if output is None:
-                return ProbeResult(exit_code=-1, output=f"no answer within {seconds:g} s")
-            code = self._client.api.exec_inspect(run["Id"])["ExitCode"]
-        except APIError as error:
-            return ProbeResult(exit_code=-1, output=str(error.explanation or error))
-        except requests.RequestException:
-            return ProbeResult(exit_code=-1, output=f"no answer within {_TIMEOUT} s")
-        return ProbeResult(exit_code=-1 if code is None else code, output=output)
+        """Run a probe in the container once, with the variables of Docker's own health check; see `run_probe`."""
+        return run_probe(self._client.api, container_id, test, seconds)
 
     def logs(self, container_id: str, lines: int) -> list[str]:
         """The last lines that the container logged."""
@@ -198,6 +187,35 @@ class Engine:
             return
         except (APIError, requests.RequestException) as error:
             raise EngineError(str(getattr(error, "explanation", None) or error)) from error
+
+
+def run_probe(
+    api: docker.APIClient, container_id: str, test: tuple[str, ...], seconds: float, environment: Mapping[str, str] | None = None
+) -> ProbeResult:
+    """Run a command in a container once, for a limited time.
+
+    A container that can't run it (it just ended, say) fails the probe; its state tells why. So does one that gives no answer within
+    `seconds`: a service that hangs must not hold up whoever asks for ever.
+
+    Args:
+        api: the engine's own interface.
+        container_id: the container, or its name.
+        test: the command, in Docker's form: see `stack.spec.Probe`.
+        seconds: after which no answer is one too.
+        environment: variables beside the container's own.
+    """
+    command = list(test[1:]) if test[0] == "CMD" else ["/bin/sh", "-c", test[1]]
+    try:
+        run = api.exec_create(container_id, command, environment=dict(environment or {}))
+        output = _read_all(api.exec_start(run["Id"], socket=True), seconds)
+        if output is None:
+            return ProbeResult(exit_code=NO_ANSWER, output=f"no answer within {seconds:g} s")
+        code = api.exec_inspect(run["Id"])["ExitCode"]
+    except APIError as error:
+        return ProbeResult(exit_code=NO_ANSWER, output=str(error.explanation or error))
+    except requests.RequestException:
+        return ProbeResult(exit_code=NO_ANSWER, output=f"no answer within {_TIMEOUT} s")
+    return ProbeResult(exit_code=NO_ANSWER if code is None else code, output=output)
 
 
 def _read_all(stream: Any, seconds: float) -> str | None:  # noqa: ANN401 - whatever the transport has for a socket

@@ -6,13 +6,14 @@ The application's own credentials are in what it says of its readiness.
 from __future__ import annotations
 
 import json
+import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from docker.errors import APIError
-
 from ops.doctor.findings import Finding, bad, good
+from stack.engine import NO_ANSWER, ProbeResult, run_probe
 from stack.vocabulary import ServiceName
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from ops.status import Status
 
 _NAME = ServiceName.EVOLUTION_API
+_SECONDS = 8
+"""After which a service that does not answer a log-in hangs; RabbitMQ's takes one or two."""
+_TELLING = re.compile("error|fail|refuse|denied", re.IGNORECASE)
+"""What a line has that tells why; the last line may be no more than how to call the program."""
 _MEND = "`make up` gives all users of a credential the same one"
 
 _MC = """\
@@ -59,20 +64,27 @@ def credentials(client: DockerClient, seen: list[Status]) -> Iterator[Finding]:
     if _NAME not in containers:
         return
     assigned = client.api.inspect_container(containers[_NAME])["Config"]["Env"]
-    for trial in trials(dict(each.partition("=")[::2] for each in assigned)):
-        if trial.service not in containers:
-            continue
-        subject = containers[trial.service]
-        try:
-            run = client.api.exec_create(subject, ["sh", "-c", trial.line], environment=dict(trial.secrets))["Id"]
-            said = client.api.exec_start(run).decode(errors="replace").strip()
-            code = client.api.exec_inspect(run)["ExitCode"]
-        except APIError as error:
-            said, code = str(error.explanation or error), -1
-        if code:
-            yield bad(subject, f"refuses what {_NAME} uses: {said.splitlines()[-1][:200] if said else f'exit code {code}'}", _MEND)
-        else:
-            yield good(subject, f"takes what {_NAME} uses")
+    wanted = trials(dict(each.partition("=")[::2] for each in assigned))
+    tried = [trial for trial in wanted if trial.service in containers]
+
+    def attempt(trial: Trial) -> Finding:
+        return verdict(
+            containers[trial.service], run_probe(client.api, containers[trial.service], ("CMD-SHELL", trial.line), _SECONDS, trial.secrets)
+        )
+
+    with ThreadPoolExecutor(max_workers=max(len(tried), 1)) as pool:
+        yield from pool.map(attempt, tried)
+
+
+def verdict(container: str, result: ProbeResult) -> Finding:
+    """What the end of a trial means."""
+    lines = result.output.splitlines() or [f"exit code {result.exit_code}"]
+    said = next((line for line in lines if _TELLING.search(line)), lines[-1])[:200]
+    if result.exit_code == NO_ANSWER:
+        return bad(container, f"can't be asked with what {_NAME} uses: {said}", "see what is said of its health")
+    if result.exit_code:
+        return bad(container, f"refuses what {_NAME} uses: {said}", _MEND)
+    return good(container, f"takes what {_NAME} uses")
 
 
 def trials(environment: Mapping[str, str]) -> Iterator[Trial]:
@@ -83,7 +95,6 @@ def trials(environment: Mapping[str, str]) -> Iterator[Trial]:
         'psql -h "$DOCTOR_HOST" -U "$DOCTOR_USER" -d "$DOCTOR_DATABASE" -tAqc "select 1" 2>&1 >/dev/null',
         {
             "PGPASSWORD": unquote(database.password or ""),
-            "PGCONNECT_TIMEOUT": "3",
             "DOCTOR_HOST": database.hostname or "",
             "DOCTOR_USER": unquote(database.username or ""),
             "DOCTOR_DATABASE": database.path.lstrip("/"),
@@ -91,7 +102,7 @@ def trials(environment: Mapping[str, str]) -> Iterator[Trial]:
     )
     yield Trial(
         ServiceName.REDIS,
-        "redis-cli -h redis ping 2>&1 | grep -q PONG",
+        "redis-cli -h redis ping 2>&1 | tee /dev/stderr | grep -q PONG",
         {"REDISCLI_AUTH": unquote(urlsplit(environment["CACHE_REDIS_URI"]).password or "")},
     )
     yield Trial(

@@ -11,6 +11,7 @@ from ops.doctor.credentials import credentials
 from ops.doctor.findings import Finding, bad, good, warning
 from ops.doctor.trouble import signs_in
 from ops.status import Status, look
+from stack.engine import run_probe
 from stack.vocabulary import SETTING_PREFIXES, ServiceName
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _LOG_SECONDS = 600
 _LOG_LINES = 2000
 _NEARLY_FULL = 0.9
+_SECONDS_TO_ANSWER = 10
 
 
 def running(client: DockerClient, stack: str) -> Iterator[Finding]:
@@ -30,12 +32,14 @@ def running(client: DockerClient, stack: str) -> Iterator[Finding]:
         OperatorError: there are none.
     """
     seen = look(client, stack)
-    with ThreadPoolExecutor(max_workers=len(seen)) as pool:
+    with ThreadPoolExecutor(max_workers=len(seen) + 2) as pool:
+        # These wait for answers, and a service that hangs gives none.
+        asked = [pool.submit(list, ask(client, seen)) for ask in (credentials, _application)]
         for each, lines in zip(seen, pool.map(lambda each: _log(client, each), seen), strict=True):
             yield from condition(each)
             yield from log(each, lines)
-    yield from credentials(client, seen)
-    yield from _application(client, seen)
+        for answers in asked:
+            yield from answers.result()
 
 
 def condition(seen: Status) -> Iterator[Finding]:
@@ -45,15 +49,20 @@ def condition(seen: Status) -> Iterator[Finding]:
     if seen.state != "running":
         ended = f"exit code {seen.exit_code}{', out of memory' if seen.out_of_memory else ''}"
         yield bad(subject, f"{seen.state} ({ended})", f"`make up` starts it; {see}")
-    elif seen.health == "unhealthy":
-        yield bad(subject, "runs, but its health check fails", f"{see}; make restart SERVICE={name}")
+    elif seen.failing or seen.health == "unhealthy":
+        said = f": {seen.last_check}" if seen.last_check else ""
+        if seen.health == "unhealthy":
+            yield bad(subject, f"runs, but its health check fails{said}", f"`make up` restarts it; {see}")
+        else:
+            yield warning(subject, f"runs, but its last health check failed{said}", f"`make up` restarts it when it goes on so; {see}")
     else:
         yield good(subject, f"runs{f', {seen.health}' if seen.health else ''}")
+    memory = f"raise its memory limit ({SETTING_PREFIXES[ServiceName(name)]}_MEMORY_MB)"
     if seen.restarts:
-        yield warning(subject, f"ended by itself and was restarted {seen.restarts} times", see)
+        why = "for lack of memory" if seen.out_of_memory else "by itself"
+        yield warning(subject, f"ended {why} and was restarted {seen.restarts} times", f"{memory}; {see}" if seen.out_of_memory else see)
     if seen.memory_mib is not None and seen.memory_limit_mib and seen.memory_mib > _NEARLY_FULL * seen.memory_limit_mib:
-        setting = f"{SETTING_PREFIXES[ServiceName(name)]}_MEMORY_MB"
-        yield warning(subject, f"uses {seen.memory_mib:.0f} of {seen.memory_limit_mib:.0f} MiB", f"raise its memory limit ({setting})")
+        yield warning(subject, f"uses {seen.memory_mib:.0f} of {seen.memory_limit_mib:.0f} MiB", memory)
 
 
 def log(seen: Status, lines: list[str]) -> Iterator[Finding]:
@@ -73,12 +82,11 @@ def _application(client: DockerClient, seen: list[Status]) -> Iterator[Finding]:
     for each in seen:
         if each.service != ServiceName.APP or each.state != "running":
             continue
-        run = client.api.exec_create(each.container, ["python", "-m", "src.healthcheck"])["Id"]
-        told: bytes = client.api.exec_start(run)
+        told = run_probe(client.api, each.container, ("CMD", "python", "-m", "src.healthcheck"), _SECONDS_TO_ANSWER).output
         try:
             dependencies: dict[str, dict[str, Any]] = json.loads(told)["dependencies"]
         except (ValueError, KeyError):
-            yield bad(each.container, f"its readiness can't be read: {told.decode(errors='replace')[:200]}", "make logs SERVICE=app")
+            yield bad(each.container, f"its readiness can't be read: {told[:200]}", "make logs SERVICE=app")
             continue
         for name, state in dependencies.items():
             if state.get("state") != "ok":

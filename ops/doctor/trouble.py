@@ -56,6 +56,9 @@ _POSTGRES = (
     _sign("password authentication failed", "somebody uses an old or wrong password", "`make up`; then look for other users of the port"),
     _sign("No space left on device|could not (write|extend)", "its disk is full", "make room, then `make up`"),
     _sign("remaining connection slots|too many clients", "all connections are taken", "raise its ..._MAX_CONNECTIONS setting"),
+    _sign(
+        "was terminated by signal 9", "one of its processes was killed, most likely for lack of memory", "raise its ..._MEMORY_MB setting"
+    ),
     _sign("database system was interrupted|not properly shut down", "it was killed, and recovered", "nothing; see why it was killed"),
 )
 SIGNS: dict[str, tuple[Sign, ...]] = {
@@ -74,7 +77,7 @@ SIGNS: dict[str, tuple[Sign, ...]] = {
     ServiceName.AUDIO_CONVERTER: (_sign("panic:|index out of range", "it fails over short clips", "use another AUDIO_CONVERTER_IMAGE"),),
     ServiceName.APP: (
         _sign("lost its connection to RabbitMQ", "Evolution API drops events", "make restart SERVICE=evolution-api"),
-        _sign('Traceback|"exception":', "a request failed by a mistake in the code", "make logs SERVICE=app"),
+        _sign('^Traceback|"level": "(error|critical)".*"exception":', "a request failed by a mistake in the code", "make logs SERVICE=app"),
     ),
 }
 """What is looked for in each service's log."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from tests.e2e.data import Clients, Data
 from tests.e2e.environment import Stack, eventually
 from tests.e2e.project import Ran
-from tests.faults.root import as_root
+from tests.faults.root import UnableError, send_signal
 from tests.faults.table import Row, Table
 from tests.faults.volumes import SmallVolume
 
@@ -21,20 +21,39 @@ class Scene:
     """The stack, up and with data in every place that keeps some.
 
     Attributes:
-        volumes: the small volumes by service; none where this user may not make any.
+        volumes: the small volumes by service; or why there are none.
     """
 
     stack: Stack
     clients: Clients
     data: Data
     table: Table
-    volumes: dict[str, SmallVolume]
+    volumes: dict[str, SmallVolume] | UnableError
+
+    def volume(self, service: str) -> SmallVolume:
+        """The small volume of a service.
+
+        Raises:
+            UnableError: there are none on this machine.
+        """
+        if isinstance(self.volumes, UnableError):
+            raise self.volumes
+        return self.volumes[service]
 
     def signal(self, service: str, name: str) -> None:
         """Send a signal to the first process of a service from outside: from inside, it is immune to most."""
-        state = self.stack.client.api.inspect_container(self.stack.container(service).id)["State"]
-        assert state["Pid"], f"{service} has no process: {state['Status']}"
-        as_root("kill", f"-{name}", str(state["Pid"]))
+        container = self.stack.container(service)
+        process = container.attributes["State"]["Pid"]
+        assert process, f"{service} has no process: {container.status}"
+        send_signal(name, process, container.id)
+
+    def signal_all(self, service: str, name: str) -> None:
+        """Send a signal to every process of a service."""
+        container = self.stack.container(service).id
+        listed = self.stack.client.api.top(container)
+        column = listed["Titles"].index("PID")
+        for process in listed["Processes"]:
+            send_signal(name, int(process[column]), container)
 
     def wait_until_healthy(self, services: Iterable[str], seconds: float) -> float:
         """Wait, without a command, until each passes its own health check; how long that took."""
@@ -73,11 +92,19 @@ class Case:
     moment: float = field(default_factory=time.time)
     _told: dict[str, tuple[str, float]] = field(default_factory=dict)
 
-    def is_told(self, service: str, ran: Ran, *parts: str) -> None:
-        """See that a command tells it; the row quotes the line that has the first part."""
+    def is_told(self, service: str, ran: Ran, *parts: str, beside: float = 0) -> None:
+        """See that a command, just now, tells it, and soon; the row quotes the line that has the first part.
+
+        Args:
+            service: whose fault it is.
+            ran: the command.
+            parts: what it must say.
+            beside: seconds that it may take for other things, as for the repair.
+        """
         ran.assert_tells(*parts)
+        ran.assert_soon(beside)
         line = next(line for line in ran.output.splitlines() if parts[0] in line)
-        self._told[service] = (line[line.index(parts[0]) :].strip().removeprefix("- ")[:160], ran.seconds)
+        self._told[service] = (line[line.index(parts[0]) :].strip().removeprefix("- ")[:160], time.monotonic() - self.begun)
 
     def notes(self, service: str, told: str, seconds: float) -> None:
         """Keep for the row what was told."""
@@ -87,18 +114,17 @@ class Case:
         """It mends itself."""
         self._told = dict.fromkeys(self.services, ("nothing: it mends itself", 0.0))
 
-    def is_repaired(self, by: str, seconds: float, **differently: str) -> None:
+    def is_repaired(self, by: str, seconds: float) -> None:
         """See that all is as before, and write the rows.
 
         Args:
             by: what repaired it.
             seconds: how long that took.
-            differently: for single services, what repaired them.
         """
         self.scene.assert_whole()
         for service in self.services:
             told, until = self._told[service]
-            self.scene.table.rows.append(Row(service, self.fault, told, until, differently.get(service, by), seconds))
+            self.scene.table.rows.append(Row(service, self.fault, told, until, by, seconds))
 
     def is_repaired_by_up(self, by: str = BY_UP, *names: str) -> Ran:
         """Run `make up`, which must name what it repairs, and write the rows."""

@@ -1,14 +1,13 @@
 """Data volumes that can be filled: each is a small file system in a file of its own, made before the stack finds it by its name."""
 
 import contextlib
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from docker import DockerClient
 
 from stack.vocabulary import ServiceName, VolumeName
-from tests.faults.root import as_root
+from tests.faults.root import UnableError, as_root
 
 _SERVICES = {
     ServiceName.DB: (VolumeName.POSTGRES_ADK_DATA, "999:999", 320),
@@ -44,7 +43,11 @@ class SmallVolume:
 
 
 def make_small_volumes(client: DockerClient, project: str, folder: Path) -> dict[str, SmallVolume]:
-    """Make them, and have the engine know them under the names that the stack looks for."""
+    """Make them, and have the engine know them under the names that the stack looks for.
+
+    Raises:
+        UnableError: this user may not, or the machine has no mkfs.ext4 or no loop devices.
+    """
     return {service: _make(client, f"{project}_{volume}", folder, owner, size) for service, (volume, owner, size) in _SERVICES.items()}
 
 
@@ -54,23 +57,22 @@ def _make(client: DockerClient, name: str, folder: Path, owner: str, mebibytes: 
     with file.open("wb") as made:
         made.truncate(mebibytes * 2**20)
     # No reserve for root, whose share would not be full, and no lost+found, which is not what a database wants to find.
-    tools = {**_SBIN}
-    subprocess.run(["mkfs.ext4", "-q", "-m", "0", "-E", f"root_owner={owner}", str(file)], check=True, env=tools)
-    subprocess.run(["debugfs", "-w", "-R", "rmdir lost+found", str(file)], check=True, capture_output=True, env=tools)
-    device = as_root("losetup", "--find", "--show", str(file))
-    as_root("mount", device, str(mounted))
+    as_root("mkfs.ext4", "-q", "-m", "0", "-E", f"root_owner={owner}", str(file))
+    as_root("debugfs", "-w", "-R", "rmdir lost+found", str(file))
+    try:
+        device = as_root("losetup", "--find", "--show", str(file))
+        as_root("mount", device, str(mounted))
+    except AssertionError as error:
+        raise UnableError(f"This machine has no loop devices for small volumes: {error}") from None
     client.api.create_volume(name, driver="local", driver_opts={"type": "ext4", "device": device})
     return SmallVolume(device, mounted)
 
 
-_SBIN = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-
-
 def remove_small_volumes(project: str) -> None:
     """Let go of the devices, of this run and of one that was killed."""
-    for line in as_root("losetup", "--list", "--noheadings", "--output", "NAME,BACK-FILE").splitlines():
-        device, _, file = line.partition(" ")
-        if f"/{project}_" in file:
+    for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
+        if f"/{project}_" in backing.read_text():
+            device = f"/dev/{backing.parts[3]}"
             with contextlib.suppress(AssertionError):
                 as_root("umount", "--all-targets", device)
             as_root("losetup", "--detach", device)

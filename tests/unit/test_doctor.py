@@ -1,6 +1,7 @@
 """What the doctor makes of what it sees; that it sees it is tried on a real engine."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest.mock import Mock
@@ -8,15 +9,15 @@ from unittest.mock import Mock
 import pytest
 
 from ops.doctor import guard, plans
-from ops.doctor.credentials import trials
+from ops.doctor.credentials import trials, verdict
 from ops.doctor.findings import Verdict
 from ops.doctor.machine import clock, disk, engine_version, memory
 from ops.doctor.running import condition
 from ops.doctor.trouble import SIGNS, signs_in
 from ops.errors import OperatorError
 from ops.status import Status, age
-from stack.engine import EngineError
-from stack.settings import NAMES
+from stack.engine import NO_ANSWER, EngineError, ProbeResult
+from stack.settings import Settings
 from stack.vocabulary import ServiceName
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -97,8 +98,10 @@ def test_the_guard_lets_a_good_machine_pass_without_a_word(tmp_path: Path, capsy
     ("changed", "words"),
     [
         ({"state": "exited", "exit_code": 137, "out_of_memory": True, "health": ""}, "exited (exit code 137, out of memory)"),
-        ({"health": "unhealthy"}, "its health check fails"),
-        ({"restarts": 3}, "restarted 3 times"),
+        ({"health": "unhealthy", "failing": 3, "last_check": "timeout expired"}, "its health check fails: timeout expired"),
+        ({"failing": 1, "last_check": "AUTH failed"}, "its last health check failed: AUTH failed"),
+        ({"restarts": 3}, "ended by itself and was restarted 3 times"),
+        ({"restarts": 2, "out_of_memory": True}, "ended for lack of memory and was restarted 2 times"),
         ({"memory_mib": 250.0}, "uses 250 of 256 MiB"),
     ],
 )
@@ -108,12 +111,20 @@ def test_what_ails_a_container_is_said_with_a_mend(changed: dict[str, object], w
     assert all(finding.mend for finding in ailing)
 
 
+@pytest.mark.parametrize("changed", [{"restarts": 1, "out_of_memory": True}, {"memory_mib": 250.0}])
 @pytest.mark.parametrize("service", ServiceName)
-def test_a_memory_that_is_nearly_full_names_a_setting_that_exists(service: ServiceName) -> None:
-    (_, full) = condition(seen(service=service, memory_mib=250.0))
-    setting = full.mend.partition("(")[2].rstrip(")")
-    assert setting.endswith("_MEMORY_MB")
-    assert setting in NAMES
+def test_lack_of_memory_is_mended_by_a_setting_that_exists(service: ServiceName, changed: dict[str, object]) -> None:
+    mends = " ".join(finding.mend for finding in condition(seen(service=service, **changed)))
+    (named,) = re.findall(r"\w+_MEMORY_MB", mends)
+    assert named.lower() in Settings.model_fields
+
+
+def test_a_service_that_gives_no_answer_to_a_login_hangs_and_refuses_nothing() -> None:
+    assert "can't be asked" in verdict("c", ProbeResult(NO_ANSWER, "no answer within 10 s")).said
+    usage = "Error: {:no_such_node}\n\nUsage\n\nrabbitmqctl authenticate_user <username>"
+    assert verdict("c", ProbeResult(1, usage)).said.endswith("Error: {:no_such_node}"), "the telling line, not the last one"
+    assert "refuses" in verdict("c", ProbeResult(2, "FATAL: password authentication failed")).said
+    assert verdict("c", ProbeResult(0, "")).verdict is Verdict.GOOD
 
 
 def test_a_healthy_container_gets_no_more_than_a_good_word() -> None:
@@ -129,6 +140,7 @@ def test_a_healthy_container_gets_no_more_than_a_good_word() -> None:
         ("evolution-api", "[unhandledRejection] Handshake terminated by server: 403 (ACCESS-REFUSED)", 1, "started without RabbitMQ"),
         ("evolution-api", "CONNECTION_UPDATE connecting", 100, "reconnects without end"),
         ("db", 'FATAL:  password authentication failed for user "app"', 1, "wrong password"),
+        ("db", "LOG:  server process (PID 87) was terminated by signal 9: Killed", 1, "lack of memory"),
         ("rabbitmq", "memory resource limit alarm set on node rabbit@rabbitmq.", 1, "is full"),
         ("redis", "OOM command not allowed when used memory > 'maxmemory'.", 1, "memory is full"),
     ],

@@ -53,10 +53,12 @@ def test_continuous_integration_runs_what_a_person_runs() -> None:
     assert (FOLDER / ".ci" / "run").read_text().splitlines()[-1] == "exec make test"
 
 
-def test_make_test_runs_every_check_cheapest_first() -> None:
-    everything = checks.GROUPS["test"]
+def test_make_test_runs_every_check_cheapest_first_and_of_the_faults_the_quick_ones() -> None:
+    *others, faults = checks.GROUPS["test"]
     groups = ("lint", "test-unit", "test-app", "contract", "test-e2e")
-    assert everything == tuple(step for group in groups for step in checks.GROUPS[group])
+    assert others == [step for group in groups for step in checks.GROUPS[group]]
+    (whole,) = checks.GROUPS["test-faults"]
+    assert faults.command == (*whole.command, "-m", "not slow")
 
 
 def test_every_check_gets_the_test_packages_first() -> None:

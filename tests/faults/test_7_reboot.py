@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.e2e.data import assert_events_are_published
 from tests.e2e.environment import EIGHT
 from tests.faults.scene import BY_ITSELF, Case, Scene
 
@@ -38,6 +39,7 @@ def test_after_a_reboot_all_come_back_without_a_command_even_when_dependents_are
         name: each.id for name, each in containers.items()
     }
     case.is_repaired(BY_ITSELF, seconds)
+    assert_events_are_published(scene.clients)
 
 
 def _grace(attributes: dict[str, dict[str, int]]) -> int:

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from ops import checkpoint, engine
+from ops.backup import marker
 from ops.console import columns, say
 from ops.errors import OperatorError
 from ops.refusals import explained
@@ -83,12 +84,13 @@ def restart(stack: str, service: str) -> None:
     """Restart one service with those that can't reconnect to it, or all, each after what it needs, and wait until each is ready again.
 
     Raises:
-        OperatorError: one doesn't become ready.
+        OperatorError: one doesn't become ready, or the stack's data is not whole.
     """
     from ops.gates import Gates  # noqa: PLC0415 - the other commands need none
 
     client = engine.connect()
     chosen = of_stack(client, stack, service)
+    marker.guard(client, chosen[0].project, stack)
     for container, lost in followers(of_stack(client, stack), chosen):
         say(f"{container.name} is restarted after {lost}: it would not reconnect", "yellow")
         chosen.append(container)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ops import checkpoint, engine, processes, recovery
+from ops.backup import marker
 from ops.console import say
 from ops.errors import OperatorError
 from ops.pulumi import run_quietly
@@ -28,12 +29,14 @@ def make_ready(session: Session, client: DockerClient) -> tuple[Plan, Observed]:
     """Clear away what interrupted runs left, so that Pulumi can work; what remains to do for `up` is in the plan, beside what was seen.
 
     Raises:
-        OperatorError: another run holds the stack, or containers that aren't ours carry the project's name, or are another clone's.
+        OperatorError: another run holds the stack, containers that aren't ours carry the project's name or are another clone's, or a
+            restore was interrupted.
     """
     free_the_stack(session)
     known = checkpoint.read(session.state, session.stack)
     project = project_name(session.folder, session.stack, known)
     observed = engine.look(client, project)
+    marker.refuse_unfinished(project, session.stack, observed.volumes)
     plan = recovery.plan(known, observed, project, session.stack)
     if plan.foreign:
         raise OperatorError(*foreign.refusal(project, [each.name for each in plan.foreign]))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from docker.errors import APIError, ImageNotFound
 
 from ops import engine
-from ops.backup.marker import exclusive
+from ops.backup import marker
 from ops.console import ask, count, say
 from ops.containers import of_stack
 from ops.errors import OperatorError
@@ -60,6 +60,7 @@ def upgrade_postgres(stack: str, service: str, image: str, agreed: bool) -> None
     client = engine.connect(session.variables)
     settings = stack_settings(session.folder, stack)
     old = of_stack(client, stack, name)[0]
+    marker.guard(client, old.project, stack)
     fetched = _fetched(client, session, settings, image)
     have, wanted = _check_versions(client, old, fetched)
     naming, volume = Naming(settings.project, stack), VOLUMES[name]
@@ -70,7 +71,7 @@ def upgrade_postgres(stack: str, service: str, image: str, agreed: bool) -> None
     if not agreed:
         ask("Nothing was changed.")
     begun = time.monotonic()
-    with exclusive(stack, "upgrade"):
+    with marker.exclusive(stack, "upgrade"):
         copy.clear()
         with _stopped(client, of_stack(client, stack, USERS[name])):
             tables = copy.make()

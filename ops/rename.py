@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from docker.errors import APIError
 
 from ops import engine
+from ops.backup import marker
 from ops.console import ask, say
 from ops.errors import OperatorError
 from ops.session import open_session, stack_settings
@@ -55,6 +56,7 @@ def rename(stack: str, service: str, agreed: bool) -> None:
     session = open_session(stack)
     settings = stack_settings(session.folder, stack)
     client = engine.connect(session.variables)
+    marker.guard(client, settings.project, stack)
     steps = _steps(client, settings, service)
     for step in steps:
         _check_free(client, step)

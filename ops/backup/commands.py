@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 
 import click
+
+from ops.backup.stopping import end_in_peace
 
 # As there: a command imports what it needs when it runs.
 # ruff: noqa: PLC0415
@@ -26,7 +27,7 @@ def backup(stack: str, file: str, folder: str, key: str) -> None:
     """Write one archive of all data, while the stack serves."""
     from ops.backup.create import backup
 
-    _end_in_peace()
+    end_in_peace()
     backup(stack, file, folder, key)
 
 
@@ -39,7 +40,7 @@ def restore(stack: str, file: str, key: str, verify_only: bool) -> None:
     """Put a backup in the place of the stack's data, after a question (none with YES=1)."""
     from ops.backup.restore import restore, verify_backup
 
-    _end_in_peace()
+    end_in_peace()
     if verify_only:
         verify_backup(stack, file, key)
     else:
@@ -66,12 +67,6 @@ def backups(stack: str, folder: str, as_json: bool) -> None:
     from ops.backup.listing import backups
 
     backups(stack, folder, as_json=as_json)
-
-
-def _end_in_peace() -> None:
-    """Let being asked to end, or a terminal that is closed, be the same as Ctrl-C: what was begun is undone."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
 
 
 BACKUPS = (backup, restore, backups, verify_backup)

@@ -54,8 +54,7 @@ def backup(stack: str, file: str = "", folder: str = "", key: str = "") -> Path:
     chosen = options(stack, folder, key)
     client = engine.connect()
     project = services.project_of(stack)
-    if marker.is_set(client, project):
-        marker.refuse_unfinished(project, stack, {marker.volume(project)})
+    marker.guard(client, project, stack)
     with marker.exclusive(stack, "backup"):
         header = Header(project=project, stack=stack, created=datetime.now(UTC).replace(microsecond=0))
         target = _target(header, chosen.folder, file, encrypted=chosen.key is not None)

@@ -20,6 +20,8 @@ STAGED = "_restoring"
 REPLACED = "_before_restore"
 """What is appended to a database's name while a restore is at work."""
 
+_RENAME_ATTEMPTS = 5
+
 _MAINTENANCE = "template1"
 """Where to stand while databases are renamed: it is always there."""
 
@@ -139,7 +141,7 @@ class Target:
     """A database that a dump is restored into.
 
     Attributes:
-        swapped: whether `swap` changed the databases' places.
+        swapped: whether the databases may have changed places: that one was asked for.
     """
 
     client: DockerClient
@@ -191,14 +193,14 @@ class Target:
             InsideError: that failed; nothing has changed then.
         """
         self._forget_replaced()
-        self._rename((self.name, self.name + REPLACED), (self.name + STAGED, self.name))
         self.swapped = True
+        self._rename((self.name, self.name + REPLACED), (self.name + STAGED, self.name))
 
     def swap_back(self) -> None:
         """Undo what `stage` and `swap` did."""
-        if self.swapped:
+        if self.swapped and self._do(f"SELECT 1 FROM pg_database WHERE datname = {_literal(self.name + REPLACED)}"):  # noqa: S608 - quoted
             self._rename((self.name, self.name + STAGED), (self.name + REPLACED, self.name))
-            self.swapped = False
+        self.swapped = False
         self.unstage()
 
     def empty(self) -> None:
@@ -215,22 +217,22 @@ class Target:
         self._do(f"DROP DATABASE IF EXISTS {_quoted(self.name + REPLACED)} WITH (FORCE)")
 
     def _rename(self, *pairs: tuple[str, str]) -> None:
-        """Rename databases in one transaction, after everybody was sent out of them."""
-        names = [name for name, _ in pairs]
-        for name in names:
-            self._do(f"ALTER DATABASE {_quoted(name)} ALLOW_CONNECTIONS false")
-        listed = ", ".join(_literal(name) for name in names)
-        self._do(f"SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname IN ({listed})")  # noqa: S608 - quoted above
-        renames = [f"ALTER DATABASE {_quoted(old)} RENAME TO {_quoted(new)}" for old, new in pairs]
-        try:
-            self._do("; ".join(["BEGIN", *renames, "COMMIT"]))
-        finally:
-            for name in {name for pair in pairs for name in pair}:
-                self._allow(name)
+        """Rename databases in one transaction, after everybody was sent out of them.
 
-    def _allow(self, name: str) -> None:
-        if self._do(f"SELECT 1 FROM pg_database WHERE datname = {_literal(name)}"):  # noqa: S608 - quoted above
-            self._do(f"ALTER DATABASE {_quoted(name)} ALLOW_CONNECTIONS true")
+        Nobody gets into a database that is being renamed, but somebody may come in just before: then it is tried again. To close a
+        database to connections meanwhile would be surer, but it would stay closed to everybody, health checks too, if this were killed.
+        """
+        listed = ", ".join(_literal(name) for name, _ in pairs)
+        leave = f"SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname IN ({listed})"  # noqa: S608 - quoted above
+        renames = [f"ALTER DATABASE {_quoted(old)} RENAME TO {_quoted(new)}" for old, new in pairs]
+        for left in reversed(range(_RENAME_ATTEMPTS)):
+            try:
+                self._do("; ".join(["BEGIN", leave, *renames, "COMMIT"]))
+            except InsideError:
+                if not left:
+                    raise
+            else:
+                return
 
     def _do(self, statement: str) -> list[str]:
         session = _Session(self.client, self.place.container, _MAINTENANCE)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import io
 import struct
+import time
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from ops.errors import OperatorError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
     from _typeshed import WriteableBuffer
     from docker import DockerClient
@@ -24,9 +26,29 @@ _FRAME_HEADER = struct.Struct(">BxxxL")
 _STDERR = 2
 _KEPT_BYTES = 4096
 _ANSWER_SECONDS = 120
+_POLL_SECONDS = 0.02
 
 # The shell stays, to end the reader when our side hangs up; it needs no program but `cat`.
 _TUNNEL = "exec 3<>/dev/tcp/127.0.0.1/{port} || exit 1; cat <&3 2>/dev/null & cat >&3 2>/dev/null; kill $! 2>/dev/null"
+
+# A program begins when we say so. What came before, in one piece with the engine's answer, would stay with the HTTP client, whose socket is
+# taken over: under load the beginning of an output was lost, and nothing told of it.
+_WHEN_TOLD = 'read -r _ && exec "$@"'
+
+# And it ends when we have everything. Two seconds after a program's end the engine drops what nobody took yet (tried: a reader that paused
+# lost the last 100 KB, with exit code 0), so behind the output follows a mark that can't be in it, and then it waits for us to hang up.
+# Where we hang up before, the program is ended: else the engine would take its output for nobody, and a dump of hours go on with its locks.
+# No child is left to itself: in a container of Postgres it would become the server's, which takes an end by a signal for a crash.
+_LED = """
+exec 3<&0
+"$@" </dev/null 3<&- & led=$!
+{ read -r _ <&3; kill "$led"; } >/dev/null 2>&1 & watcher=$!
+wait "$led"; code=$?
+kill "$watcher" 2>/dev/null; wait "$watcher" 2>/dev/null
+printf '%s%03d' "$0" "$code"
+read -r _ <&3
+"""
+_END_BYTES = 32 + 3
 
 
 class InsideError(Exception):
@@ -37,6 +59,7 @@ class Program(io.RawIOBase):
     """A running program in a container: read its output, write its input.
 
     Attributes:
+        what: what to call it.
         complaint: the end of what it wrote to its standard error.
     """
 
@@ -48,6 +71,7 @@ class Program(io.RawIOBase):
         *,
         environment: Mapping[str, str] | None = None,
         seconds: float | None = None,
+        what: str = "",
     ) -> None:
         """Start it.
 
@@ -57,11 +81,14 @@ class Program(io.RawIOBase):
             command: program and arguments.
             environment: further variables.
             seconds: after which silence is a failure; None waits for ever.
+            what: what to call it in a failure; its command when empty.
         """
         super().__init__()
         self._api = client.api
-        self._what = command[0]
-        made: dict[str, Any] = self._api.exec_create(container, list(command), stdin=True, environment=dict(environment or {}))
+        self.what = what or command[0]
+        made: dict[str, Any] = self._api.exec_create(
+            container, ["sh", "-c", _WHEN_TOLD, self.what, *command], stdin=True, environment=dict(environment or {})
+        )
         self._id = made["Id"]
         opened: Any = self._api.exec_start(self._id, socket=True)
         self._opened = opened
@@ -69,6 +96,7 @@ class Program(io.RawIOBase):
         self._socket.settimeout(seconds)
         self._left = 0
         self.complaint = b""
+        self.sendall(b"\n")
 
     def readable(self) -> bool:
         """Its output can be read."""
@@ -89,7 +117,7 @@ class Program(io.RawIOBase):
         try:
             received: int = self._socket.recv_into(view[: self._left])
         except OSError as error:
-            raise InsideError(f"{self._what} gave no answer: {error}") from error
+            raise InsideError(f"{self.what} gave no answer: {error}") from error
         self._left -= received
         return received
 
@@ -99,7 +127,7 @@ class Program(io.RawIOBase):
             try:
                 piece = self._socket.recv(size - len(data))
             except OSError as error:
-                raise InsideError(f"{self._what} gave no answer: {error}") from error
+                raise InsideError(f"{self.what} gave no answer: {error}") from error
             if not piece:
                 return b""
             data += piece
@@ -110,7 +138,7 @@ class Program(io.RawIOBase):
         try:
             self._socket.sendall(data)
         except OSError as error:
-            raise InsideError(f"{self._what} takes no more input: {self.said() or error}") from error
+            raise InsideError(f"{self.what} takes no more input: {self.said() or error}") from error
 
     def close_input(self) -> None:
         """Tell it that its input has ended."""
@@ -129,12 +157,25 @@ class Program(io.RawIOBase):
         Raises:
             InsideError: it did not.
         """
+        self.read_away()
+        while (code := self._api.exec_inspect(self._id)["ExitCode"]) is None:
+            time.sleep(_POLL_SECONDS)  # its output may end a moment before it does
+        self.close()
+        self.check(code)
+
+    def read_away(self) -> None:
+        """Read up to its end, for what it complains about."""
         while self.read(PIECE_BYTES):
             pass
-        code = self._api.exec_inspect(self._id)["ExitCode"]
-        self.close()
+
+    def check(self, code: int) -> None:
+        """Check the code with which it ended.
+
+        Raises:
+            InsideError: it did not end well.
+        """
         if code:
-            raise InsideError(f"{self._what} failed (exit code {code}): {self.said() or 'it said nothing'}")
+            raise InsideError(f"{self.what} failed (exit code {code}): {self.said() or 'it said nothing'}")
 
     def close(self) -> None:
         """Hang up."""
@@ -176,19 +217,35 @@ def tunnel(client: DockerClient, container: str, port: int) -> Program:
 
 
 def output(client: DockerClient, container: str, command: Sequence[str], **environment: str) -> Iterator[bytes]:
-    """What a program writes, piece by piece.
+    """What a program writes, to its last byte, piece by piece. It is ended when this is, however this ends.
 
     Raises:
-        InsideError: it failed; known only after its last piece.
+        InsideError: it failed, or broke off; known only after its last piece.
     """
-    program = Program(client, container, command, environment=environment)
+    mark = uuid4().hex
+    program = Program(client, container, ("sh", "-c", _LED, mark, *command), environment=environment, what=command[0])
     try:
-        reader = program.makefile()
-        while piece := reader.read(PIECE_BYTES):
-            yield piece
-        program.finish()
+        code = yield from _up_to(mark.encode(), program)
+        if code:
+            program.close_input()
+            program.read_away()
+        program.check(code)
     finally:
         program.close()
+
+
+def _up_to(mark: bytes, program: Program) -> Generator[bytes, None, int]:
+    """Give what comes before the mark, and return the exit code behind it."""
+    held = b""
+    while len(held) < _END_BYTES or not held[-_END_BYTES:].startswith(mark):
+        yield held[:-_END_BYTES]
+        held = held[-_END_BYTES:]
+        piece = program.read(PIECE_BYTES)
+        if not piece:
+            raise InsideError(f"the output of {program.what} broke off: {program.said() or 'its container, or the engine, ended'}")
+        held += piece
+    yield held[:-_END_BYTES]
+    return int(held[-_END_BYTES:].removeprefix(mark))
 
 
 def feed(client: DockerClient, container: str, command: Sequence[str], pieces: Iterable[bytes], **environment: str) -> str:

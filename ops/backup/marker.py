@@ -61,6 +61,16 @@ def is_set(client: DockerClient, project: str) -> bool:
     return True
 
 
+def guard(client: DockerClient, project: str, stack: str) -> None:
+    """Refuse to go on with a stack whose restore was interrupted.
+
+    Raises:
+        OperatorError: its data is not whole.
+    """
+    if is_set(client, project):
+        refuse_unfinished(project, stack, {volume(project)})
+
+
 def set_marker(client: DockerClient, project: str, stack: str, archive: str) -> None:
     """From now on the stack's data is not whole."""
     labels = {COMPOSE_PROJECT: project, STACK_LABEL: stack, _ARCHIVE_LABEL: archive}

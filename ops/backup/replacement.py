@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ops.backup import instances, marker, objects, rabbitmq, redis, services, volumes
+from ops.backup import instances, marker, objects, rabbitmq, redis, services, stopping, volumes
 from ops.backup.databases import Target
 from ops.backup.errors import ArchiveError
 from ops.backup.fitting import check_fit
@@ -18,8 +18,8 @@ from ops.backup.inside import InsideError
 from ops.backup.manifest import BUCKETS, DEFINITIONS, DUMPS, INSTANCES, MESSAGES, RDB, Buckets
 from ops.backup.rabbitmq import Rabbitmq
 from ops.backup.s3 import S3
-from ops.backup.telling import amount, step
-from ops.console import complain, count
+from ops.backup.telling import amount, step, warn
+from ops.console import count
 from ops.errors import OperatorError
 from stack.vocabulary import ServiceName
 
@@ -78,15 +78,16 @@ class Replacement:
                 self._stage(name, target)
             marker.set_marker(self.client, self.project, self.stack, archive)
             self._fill_stores()
-            with step("databases") as telling:
-                for target in targets.values():
-                    target.swap()
-                telling.result = "in place"
-            self._forget(targets)
-            marker.clear(self.client, self.project)
+            self._swap(targets)
         except _FAILURES as error:
             self._give_up(targets, error)
-        self._start_users()
+        with stopping.held_back("too late to go back: the new data is in place, and it ends in a moment"):
+            try:
+                self._forget(targets)
+                marker.clear(self.client, self.project)
+            except _FAILURES as error:
+                self._give_up(targets, error)
+            self._start_users()
 
     def _start_users(self) -> None:
         with step("starting") as telling:
@@ -162,6 +163,16 @@ class Replacement:
             broker.check(definitions, self.backup.manifest.rabbitmq)
             telling.result = f"{count(len(self.backup.manifest.rabbitmq.queues), 'queue')}, {count(done, 'message')}, as in the backup"
 
+    def _swap(self, targets: dict[str, Target]) -> None:
+        """Put the databases in place, or none of them."""
+        with step("databases") as telling:
+            with stopping.held_back("stopping") as asked:
+                for target in targets.values():
+                    target.swap()
+            if asked:
+                raise KeyboardInterrupt
+            telling.result = "in place"
+
     def _forget(self, targets: dict[str, Target]) -> None:
         """Remove what was there before."""
         self.undoable = False
@@ -177,15 +188,15 @@ class Replacement:
         Raises:
             OperatorError: always: why the restore failed, and what the stack has now.
         """
-        why = "it was stopped" if isinstance(error, KeyboardInterrupt) else str(error)
+        why = _said(error)
         again = f"Remove the cause, then run it again: make restore FILE=... STACK={self.stack}"
         if self.undoable:
-            complain(f"the restore failed: {why}")
+            warn(f"the restore failed: {why}")
             try:
-                with step("going back"):
+                with step("going back"), stopping.held_back("it is going back already"):
                     self._go_back(targets)
             except _FAILURES as second:
-                why = f"{why}; and going back failed too: {second}"
+                why = f"{why}; and going back failed too: {_said(second)}"
         if not marker.is_set(self.client, self.project):
             raise OperatorError(f"The restore failed; stack {self.stack} has the data that it had.", why, again) from error
         raise OperatorError(f"The restore failed, and the data of stack {self.stack} is not whole now.", why, again) from error
@@ -201,3 +212,7 @@ class Replacement:
         services.start(self.client, [self.places[name].container for name in services.KEEPERS])
         marker.clear(self.client, self.project)
         self._start_users()
+
+
+def _said(error: BaseException) -> str:
+    return "it was stopped" if isinstance(error, KeyboardInterrupt) else str(error)

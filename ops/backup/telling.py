@@ -1,13 +1,16 @@
-"""Progress of long steps, for people: a line that moves on a terminal, a line now and then elsewhere."""
+"""Progress of long steps, for people: a line that moves on a terminal, a line now and then elsewhere.
+
+Where nobody listens any more, for the terminal was closed, the steps go on all the same: above all those that go back.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from ops.console import say
+from ops.console import complain, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,22 +47,32 @@ class Telling:
         if now - self._last < (_LINE_SECONDS if self._terminal else _QUIET_SECONDS):
             return
         self._last = now
-        if self._terminal:
-            sys.stdout.write(f"\r  {self._what:<22} {text}\033[K")
-            sys.stdout.flush()
-        else:
-            say(f"  {self._what:<22} ... {text}")
+        with suppress(OSError):
+            if self._terminal:
+                sys.stdout.write(f"\r  {self._what:<22} {text}\033[K")
+                sys.stdout.flush()
+            else:
+                say(f"  {self._what:<22} ... {text}")
 
     def end(self) -> None:
         """Say how it ended, and how long it took."""
-        if self._terminal:
-            sys.stdout.write("\r\033[K")
-        say(f"  {self._what:<22} {self.result}, {time.monotonic() - self._begun:.1f} s")
+        with suppress(OSError):
+            if self._terminal:
+                sys.stdout.write("\r\033[K")
+            say(f"  {self._what:<22} {self.result}, {time.monotonic() - self._begun:.1f} s")
 
     def break_off(self) -> None:
         """Leave the line, for a message follows."""
-        if self._terminal:
-            sys.stdout.write("\n")
+        with suppress(OSError):
+            if self._terminal:
+                sys.stdout.write("\n")
+                sys.stdout.flush()
+
+
+def warn(text: str, colour: str = "red") -> None:
+    """Say what goes wrong, or is otherwise than hoped, in the midst of a step."""
+    with suppress(OSError):
+        complain(text, colour)
 
 
 @contextmanager

@@ -20,11 +20,13 @@ _DATA_SHARE = 0.75
 kernel would end Redis at its limit, and again each time it has read the same log back."""
 
 # Not a cache: losing or evicting a key breaks a paired session. So every write is logged, and a full memory refuses instead of evicting.
+# The only replica that ever asks is a backup, and it need not wait five seconds for others to come.
 _CONFIGURATION = """\
 appendonly yes
 appendfsync everysec
 maxmemory {mebibytes}mb
 maxmemory-policy noeviction
+repl-diskless-sync-delay 0
 """
 
 

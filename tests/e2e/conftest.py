@@ -14,7 +14,7 @@ import pytest
 from docker import DockerClient
 
 from ops import engine
-from tests.e2e import machine
+from tests.e2e import backups, machine
 from tests.e2e.environment import Stack
 from tests.e2e.project import Copy, end_processes, make_copy
 
@@ -85,6 +85,26 @@ def stack(shared: Stack, request: pytest.FixtureRequest) -> Iterator[Stack]:
     yield shared
     if request.node.stash.get(_failed, False):
         shared.settled = False
+
+
+@pytest.fixture(scope="session")
+def kept(shared: Stack) -> backups.Kept:
+    """A backup of the shared stack, with data of every kind in it, made while somebody wrote."""
+    shared.settle()
+    return backups.make(shared)
+
+
+@pytest.fixture(scope="session")
+def encrypted(kept: backups.Kept, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A backup of the same data that is encrypted with `backups.KEY`, in a folder of its own."""
+    kept.stack.settle()
+    folder = tmp_path_factory.mktemp("encrypted")
+    (folder / "key").write_text(f"{backups.KEY}\n")
+    file = folder / "elsewhere" / "of-another-machine.tar.age"
+    ran = kept.stack.make("backup", FILE=str(file), KEY=str(folder / "key"))
+    assert ran.code == 0, ran.told
+    assert "not encrypted" not in ran.output, ran.told
+    return file
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import re
 import socket
 import socketserver
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 
 from docker import DockerClient
 from docker.errors import APIError, NotFound
+from docker.utils.socket import frames_iter
 
 from ops.setup.engine import DEFAULT_HOST
 from stack.naming import COMPOSE_PROJECT, COMPOSE_SERVICE
@@ -123,9 +125,17 @@ def remove_everything(client: DockerClient, project: str) -> None:
 
 def run_inside(client: DockerClient, container: str, *command: str, **environment: str) -> tuple[int, str]:
     """Run a command in a container: its exit code, and all that it said."""
-    run = client.api.exec_create(container, list(command), environment=environment)["Id"]
-    output = client.api.exec_start(run).decode(errors="replace")
-    return client.api.exec_inspect(run)["ExitCode"], output
+    # It waits for a word, for what it says before this client listens would be lost.
+    words = ["sh", "-c", 'read -r _ && exec "$@"', "sh", *command]
+    run = client.api.exec_create(container, words, stdin=True, environment=environment)["Id"]
+    opened: Any = client.api.exec_start(run, socket=True)
+    with closing(opened):
+        opened._sock.sendall(b"\n")
+        opened._sock.shutdown(socket.SHUT_WR)
+        output = b"".join(said for _, said in frames_iter(opened, tty=False)).decode(errors="replace")  # type: ignore[no-untyped-call]
+    while (code := client.api.exec_inspect(run)["ExitCode"]) is None:
+        time.sleep(0.02)
+    return code, output
 
 
 def free_ports(count: int) -> int:
@@ -153,8 +163,14 @@ def listener(port: int) -> Iterator[None]:
 
 
 @contextmanager
-def watched_engine(folder: Path, host: str | None) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """A socket that passes everything on to the engine: its address for DOCKER_HOST, and the requests that came (method, path)."""
+def watched_engine(folder: Path, host: str | None, late: float = 0) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """A socket that passes everything on to the engine: its address for DOCKER_HOST, and the requests that came (method, path).
+
+    Args:
+        folder: for the socket.
+        host: the engine's own DOCKER_HOST.
+        late: seconds by which its answers come late, and so in one piece with what follows them, as on a busy machine.
+    """
     requests: list[tuple[str, str]] = []
     engine = (host or DEFAULT_HOST).removeprefix("unix://")
 
@@ -162,7 +178,7 @@ def watched_engine(folder: Path, host: str | None) -> Iterator[tuple[str, list[t
         def handle(self) -> None:
             with closing(socket.socket(socket.AF_UNIX)) as upstream:
                 upstream.connect(engine)
-                back = threading.Thread(target=_pass_on, args=(upstream, self.request), daemon=True)
+                back = threading.Thread(target=_pass_on, args=(upstream, self.request, late), daemon=True)
                 back.start()
                 while data := self.request.recv(65536):
                     requests.extend((method.decode(), path.decode()) for method, path in _REQUEST_LINE.findall(data))
@@ -186,8 +202,9 @@ def watched_engine(folder: Path, host: str | None) -> Iterator[tuple[str, list[t
             thread.join()
 
 
-def _pass_on(source: socket.socket, target: socket.socket) -> None:
+def _pass_on(source: socket.socket, target: socket.socket, late: float) -> None:
     with suppress(OSError):
-        while data := source.recv(65536):
-            target.sendall(data)
+        while source.recv(1, socket.MSG_PEEK):
+            time.sleep(late)
+            target.sendall(source.recv(65536))
         target.shutdown(socket.SHUT_WR)

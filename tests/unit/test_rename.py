@@ -31,6 +31,7 @@ class Engine:
         self.files = {name.replace("_", "."): text for name, text in files.items()}
         self.said = b""
         self.there = True
+        self.volumes: set[str] = set()
 
     def containers(self, *, all: bool, filters: dict[str, list[str]]) -> list[dict[str, str]]:  # noqa: A002 - the SDK's word
         assert all, "a stopped database keeps data too"
@@ -39,6 +40,11 @@ class Engine:
     def inspect_container(self, container: str) -> dict[str, Any]:
         mounts = [{"Name": "whatsapp-dev_postgres_adk_data"}]
         return {"Id": container, "Config": {"Env": self.variables}, "State": {"Status": self.state}, "Mounts": mounts}
+
+    def inspect_volume(self, name: str) -> dict[str, str]:
+        if name not in self.volumes:
+            raise NotFound(name)
+        return {"Name": name}
 
     def get_archive(self, _container: str, path: str) -> tuple[list[bytes], dict[str, Any]]:
         name = path.rpartition("/")[2]
@@ -129,6 +135,16 @@ def test_rename_agrees_first_and_then_brings_the_stack_up(tmp_path: Path, monkey
     subject.rename("dev", "db", agreed=True)
     assert engine.files["stack.rename"] == "app\napp\napp\nwa\n"
     assert ups == ["dev"]
+
+
+def test_rename_after_an_interrupted_restore_agrees_to_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ups: list[str]) -> None:
+    engine = Engine()
+    engine.volumes.add("whatsapp-dev_restore_unfinished")
+    use(engine, monkeypatch)
+    settings(tmp_path, "POSTGRES_DB=wa\n")
+    with pytest.raises(OperatorError, match="restore of stack dev was interrupted"):
+        subject.rename("dev", "db", agreed=True)
+    assert (engine.files, ups) == ({}, [])
 
 
 def test_rename_without_another_name_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ups: list[str]) -> None:

@@ -1,0 +1,74 @@
+"""Being asked to stop in the midst of what must not be cut in two."""
+
+import errno
+import io
+import os
+import signal
+
+import pytest
+
+from ops.backup.stopping import end_in_peace, held_back
+from ops.backup.telling import step
+
+
+def ask(number: int = signal.SIGINT) -> None:
+    os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_step_ends_before_a_stop_counts(number: int, capsys: pytest.CaptureFixture[str]) -> None:
+    done = False
+    with held_back("a moment") as asked:
+        ask(number)
+        done = True
+    assert done
+    assert asked == [number]
+    assert capsys.readouterr().err == "a moment\n"
+
+
+def test_asked_twice_it_stops_at_once() -> None:
+    def step() -> None:
+        with held_back("a moment"):
+            ask()
+            ask()
+            pytest.fail("it went on")
+
+    with pytest.raises(KeyboardInterrupt):
+        step()
+
+
+def test_afterwards_a_stop_counts_as_before() -> None:
+    with held_back("a moment"):
+        pass
+    with pytest.raises(KeyboardInterrupt):
+        ask()
+
+
+def test_being_asked_to_end_is_the_same_as_ctrl_c() -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        end_in_peace()
+        for number in before:
+            with pytest.raises(KeyboardInterrupt):
+                ask(number)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def test_steps_go_on_when_nobody_listens_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Closed(io.StringIO):
+        def write(self, _: str) -> int:
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("sys.stdout", Closed())
+    monkeypatch.setattr("sys.stderr", Closed())
+    done = False
+    with step("going back") as telling, held_back("stopping") as asked:
+        telling.so_far("half way")
+        ask()
+        done = True
+    assert done
+    assert asked
+    with pytest.raises(KeyboardInterrupt), step("going back"):  # not what the output says
+        raise KeyboardInterrupt

@@ -117,7 +117,7 @@ def test_a_broker_that_went_away_is_never_taken_up_again(run: Run, alone: Alone,
     assert tap.messages() == [], "events are dropped until the process restarts"
     assert process.output() == said, "and nothing is said about it"
     process.restart()
-    process.wait_for_line("Initializing global queues")
+    eventually(lambda: process.output().count("Initializing global queues") == 2, "it has connected once more")
     process.create()
     eventually(tap.messages, "an event after the restart")
 

@@ -35,14 +35,14 @@ CREATE VIEW glad AS SELECT id, said FROM kept WHERE mood = 'glad';
 CREATE TABLE part (n int) PARTITION BY RANGE (n);
 CREATE TABLE part_low PARTITION OF part FOR VALUES FROM (0) TO (100);
 INSERT INTO part SELECT generate_series(0, 99);
-SELECT lo_from_bytea(4711, decode(repeat('00ff', 5000), 'hex'));
+SELECT lo_from_bytea(4712, decode(repeat('00ff', 5000), 'hex'));
 """
 _ROWS = {
     "rows": """SELECT count(*) || ' ' || md5(string_agg(kept::text, E'\\n' ORDER BY id)) FROM "e2e Übung".kept""",
     "view": """SELECT count(*) || pg_get_viewdef('"e2e Übung".glad'::regclass) FROM "e2e Übung".glad""",
     "partition": """SELECT sum(n)::text FROM "e2e Übung".part_low""",
     "sequence": """SELECT last_value::text FROM "e2e Übung".kept_id_seq""",
-    "large object": "SELECT md5(lo_get(4711))",
+    "large object": "SELECT md5(lo_get(4712))",
     "indexes": "SELECT string_agg(indexdef, '; ' ORDER BY indexdef) FROM pg_indexes WHERE schemaname LIKE 'e2e%'",
     "tables": """SELECT string_agg(schemaname || '.' || tablename, ' ' ORDER BY schemaname, tablename) FROM pg_tables
         WHERE schemaname !~ '^(pg_|information)'""",
@@ -52,7 +52,7 @@ DROP VIEW "e2e Übung".glad;
 DELETE FROM "e2e Übung".kept WHERE id % 3 = 0;
 UPDATE "e2e Übung".kept SET said = 'changed ' || id;
 DROP TABLE "e2e Übung".part;
-SELECT lo_unlink(4711);
+SELECT lo_unlink(4712);
 CREATE TABLE stranger (n int);
 """
 

@@ -97,6 +97,11 @@ class Running:
         return f"$ {self.command}\n{''.join(self.lines)}"
 
 
+def _heed_interrupts() -> None:
+    """As a program that a terminal starts: a shell has those that it starts in the background ignore them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @dataclass(frozen=True)
 class Copy:
     """The project in a folder of its own, as a clone of it would be: its own state, its own git, the same Python packages."""
@@ -116,6 +121,7 @@ class Copy:
             text=True,
             errors="replace",
             start_new_session=True,
+            preexec_fn=_heed_interrupts,  # noqa: PLW1509 - these tests start no threads that could hold a lock here
         )
         return Running(" ".join(command), process)
 

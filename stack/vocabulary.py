@@ -104,6 +104,9 @@ APP_PORT = 8000
 EVOLUTION_PORT = 8080
 POSTGRES_PORT = 5432
 REDIS_PORT = 6379
+REDIS_DATA_SHARE = 0.75
+"""Of Redis' memory limit, for data: above it, it refuses writes. The rest is for connections, buffers and the copies that rewriting the
+log makes; without this bound the kernel would end Redis at its limit, and again each time it has read the same log back."""
 AMQP_PORT = 5672
 RABBITMQ_UI_PORT = 15672
 MINIO_PORT = 9000

@@ -12,7 +12,7 @@ from ops.doctor.findings import Finding, bad, good, warning
 from ops.doctor.trouble import signs_in
 from ops.status import Status, look
 from stack.engine import run_probe
-from stack.vocabulary import SETTING_PREFIXES, ServiceName
+from stack.vocabulary import REDIS_DATA_SHARE, SETTING_PREFIXES, ServiceName
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,8 +61,9 @@ def condition(seen: Status) -> Iterator[Finding]:
     if seen.restarts:
         why = "for lack of memory" if seen.out_of_memory else "by itself"
         yield warning(subject, f"ended {why} and was restarted {seen.restarts} times", f"{memory}; {see}" if seen.out_of_memory else see)
-    if seen.memory_mib is not None and seen.memory_limit_mib and seen.memory_mib > _NEARLY_FULL * seen.memory_limit_mib:
-        yield warning(subject, f"uses {seen.memory_mib:.0f} of {seen.memory_limit_mib:.0f} MiB", memory)
+    usable = seen.memory_limit_mib * (REDIS_DATA_SHARE if name == ServiceName.REDIS else 1)
+    if seen.memory_mib is not None and usable and seen.memory_mib > _NEARLY_FULL * usable:
+        yield warning(subject, f"uses {seen.memory_mib:.0f} of {usable:.0f} MiB", memory)
 
 
 def log(seen: Status, lines: list[str]) -> Iterator[Finding]:

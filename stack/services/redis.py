@@ -8,16 +8,12 @@ from stack.context import Context
 from stack.credentials import login_url
 from stack.service import Service
 from stack.spec import File, Limits, Probe, ServiceSpec
-from stack.vocabulary import REDIS_PORT, ServiceName, VolumeName
+from stack.vocabulary import REDIS_DATA_SHARE, REDIS_PORT, ServiceName, VolumeName
 
 _CONFIGURATION_FILE = "/run/secrets/redis.conf"
 _PASSWORD_FILE = "/run/secrets/redis_password"  # noqa: S105 - a path
 _ADOPT = "/usr/local/bin/adopt.sh"
 _REDIS_USER_ID = "999:999"
-
-_DATA_SHARE = 0.75
-"""Of the memory limit, for data. The rest is for connections, buffers and the copies that rewriting the log makes; without this bound the
-kernel would end Redis at its limit, and again each time it has read the same log back."""
 
 # Not a cache: losing or evicting a key breaks a paired session. So every write is logged, and a full memory refuses instead of evicting.
 # The only replica that ever asks is a backup, and it need not wait five seconds for others to come.
@@ -47,7 +43,7 @@ def spec(context: Context) -> ServiceSpec:
     settings, password = context.settings, context.credentials.redis_password
     # redis-cli exits with 0 when it is refused, hence the grep.
     probe = f'REDISCLI_AUTH="$(cat {_PASSWORD_FILE})" redis-cli ping | grep -q PONG'
-    configuration = _CONFIGURATION.format(mebibytes=int(settings.redis_memory_mb * _DATA_SHARE))
+    configuration = _CONFIGURATION.format(mebibytes=int(settings.redis_memory_mb * REDIS_DATA_SHARE))
     return ServiceSpec(
         name=ServiceName.REDIS,
         image=context.images.of(ServiceName.REDIS),

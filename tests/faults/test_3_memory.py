@@ -70,16 +70,19 @@ def _end_for_lack_of_memory(scene: Scene, service: str, outgrow: Callable[[], ob
 
 
 @pytest.mark.slow
-def test_a_redis_that_outgrows_its_memory_comes_back_with_its_keys_and_the_doctor_tells(scene: Scene) -> None:
+def test_a_redis_whose_memory_is_full_refuses_writes_keeps_its_keys_and_the_doctor_tells(scene: Scene) -> None:
     stack = scene.stack
     stack.settled = False
-    case = Case(scene, "out of memory", ("redis",))
-    password = scene.clients.credentials["REDIS_PASSWORD"]
-    _end_for_lack_of_memory(scene, "redis", lambda: stack.inside("redis", "sh", "-c", _OUTGROW, REDISCLI_AUTH=password))
+    before = stack.container("redis")
+    case = Case(scene, "full memory", ("redis",))
+    _, said = stack.inside("redis", "sh", "-c", _OUTGROW, REDISCLI_AUTH=scene.clients.credentials["REDIS_PASSWORD"])
+    assert "OOM command not allowed" in said, said[-500:]
+    assert stack.container("redis").identity == before.identity, "it was ended for lack of memory"
     doctor = stack.make("doctor")
-    case.is_told("redis", doctor, f"{stack.project}-redis-1: ended for lack of memory and was restarted", "REDIS_MEMORY_MB")
+    case.is_told("redis", doctor, f"{before.name}: uses ", "REDIS_MEMORY_MB")
     with stack.with_settings(REDIS_MEMORY_MB="700"):
         repaired = stack.up()
+        assert scene.clients.redis("SET", "after", "1") == "OK"
         case.is_repaired("`REDIS_MEMORY_MB` raised, `make up`", repaired.seconds)
     scene.clients.redis("EVAL", "for n = 1, 300 do redis.call('DEL', 'fill:' .. n) end", "0")
     scene.clients.redis("BGREWRITEAOF")

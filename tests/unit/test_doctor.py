@@ -102,7 +102,7 @@ def test_the_guard_lets_a_good_machine_pass_without_a_word(tmp_path: Path, capsy
         ({"failing": 1, "last_check": "AUTH failed"}, "its last health check failed: AUTH failed"),
         ({"restarts": 3}, "ended by itself and was restarted 3 times"),
         ({"restarts": 2, "out_of_memory": True}, "ended for lack of memory and was restarted 2 times"),
-        ({"memory_mib": 250.0}, "uses 250 of 256 MiB"),
+        ({"memory_mib": 250.0, "service": "db"}, "uses 250 of 256 MiB"),
     ],
 )
 def test_what_ails_a_container_is_said_with_a_mend(changed: dict[str, object], words: str) -> None:
@@ -117,6 +117,12 @@ def test_lack_of_memory_is_mended_by_a_setting_that_exists(service: ServiceName,
     mends = " ".join(finding.mend for finding in condition(seen(service=service, **changed)))
     (named,) = re.findall(r"\w+_MEMORY_MB", mends)
     assert named.lower() in Settings.model_fields
+
+
+def test_redis_is_nearly_full_at_the_bound_above_which_it_refuses_writes() -> None:
+    said = {name: " ".join(each.said for each in condition(seen(service=name, memory_mib=180.0))) for name in ("redis", "db")}
+    assert "uses 180 of 192 MiB" in said["redis"]
+    assert "uses" not in said["db"]
 
 
 def test_a_service_that_gives_no_answer_to_a_login_hangs_and_refuses_nothing() -> None:

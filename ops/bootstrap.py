@@ -128,8 +128,9 @@ def _make(environment: Path, project: Path, *, tests: bool) -> None:
         again = " again: the one there is incomplete, or for another Python" if environment.exists() else ""
         _say(f"environment: making .venv with Python {sys.version.split()[0]}{again}")
         _ensure_venv_module()
+        python = str(Path(sys.executable).resolve())  # not by its name in the environment, which may be the one that goes now
         shutil.rmtree(environment, ignore_errors=True)
-        _run("the virtual environment", [sys.executable, "-m", "venv", str(environment)], "see the message above")
+        _run("the virtual environment", [python, "-m", "venv", str(environment)], "see the message above")
     interpreter = interpreter_of(environment)
     write_mark(environment, Mark(interpreter, ""))  # whole, but what it holds is unknown until the next step is done
     files = requirement_files(tests=tests)

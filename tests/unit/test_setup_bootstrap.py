@@ -7,6 +7,8 @@ import pytest
 
 from ops import bootstrap
 
+PYTHON = sys.executable
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
@@ -25,7 +27,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         if "venv" in command:
             environment = Path(command[-1])
             (environment / "bin").mkdir(parents=True)
-            (environment / "bin" / "python").symlink_to(sys.executable)
+            (environment / "bin" / "python").symlink_to(PYTHON)
             (environment / "pyvenv.cfg").write_text(f"version = {sys.version.split()[0]}\n")
             done.append("venv")
         elif "interrupt" in done:
@@ -99,6 +101,28 @@ def test_an_environment_whose_python_is_not_the_one_it_was_made_with_is_made_aga
         python.symlink_to("/bin/sh")
     bootstrap.ensure_environment(project, tests=False)
     assert steps == ["venv", "pip program", "venv", "pip program"]
+
+
+def test_an_environment_in_a_folder_that_was_moved_is_made_again_by_the_python_that_it_runs(
+    project: Path, steps: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "before").mkdir()
+    for file in ("requirements.txt", "tests"):
+        (project / file).rename(project / "before" / file)
+    bootstrap.ensure_environment(project / "before", tests=False)
+    moved = (project / "before").rename(project / "after")
+    monkeypatch.setattr(sys, "executable", str(moved / ".venv" / "bin" / "python"))  # the Makefile prefers it
+    pythons: list[bool] = []
+    run = bootstrap._run
+
+    def watched(what: str, command: list[str], mend: str) -> None:
+        pythons.append(Path(command[0]).exists())
+        run(what, command, mend)
+
+    monkeypatch.setattr(bootstrap, "_run", watched)
+    bootstrap.ensure_environment(moved, tests=False)
+    assert steps == ["venv", "pip program"] * 2
+    assert all(pythons), "it was removed before it was to make the new environment"
 
 
 def test_a_failing_installation_says_what_pip_said_and_what_to_do() -> None:

@@ -190,7 +190,7 @@ def report(
 ) -> str:
     """The message of a gate that failed: service and cause, last probe, last log lines, the other services, the mend."""
     lines = [f"{service} {cause}."]
-    if state.error:
+    if state.error and state.error not in cause:
         lines.append(f"The engine says: {state.error}")
     if last is not None and last.output:
         lines += ["Its last probe said:", *(f"    {line}" for line in last.output.splitlines()[-_LOG_LINES:])]

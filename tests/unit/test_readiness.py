@@ -224,6 +224,13 @@ def test_one_that_never_becomes_ready_fails_at_its_limit() -> None:
         wait(FakeEngine([RUNNING], results=[1]), limit=0)
 
 
+def test_what_the_engine_says_is_said_once() -> None:
+    stopped = replace(RUNNING, status="exited", error="port is already allocated")
+    told = readiness.report(ServiceName.DB, stopped, "can't be started: port is already allocated", None, [], [])
+    assert told.count("port is already allocated") == 1
+    assert "The engine says: port is already allocated" in readiness.report(ServiceName.DB, stopped, "is gone", None, [], [])
+
+
 def test_what_the_engine_says_of_a_failed_start_is_passed_on() -> None:
     with pytest.raises(NotReadyError, match="can't be started: port is already allocated"):
         wait(FakeEngine([replace(RUNNING, status="exited")], fails_to_start=True))

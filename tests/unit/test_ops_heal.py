@@ -52,6 +52,11 @@ def test_containers_from_this_folder_whose_state_is_lost_are_taken_over(tmp_path
     refuse(here, here)
 
 
+def test_what_an_interrupted_run_in_this_folder_left_is_taken_over_although_the_state_knows_the_stack(tmp_path: Path) -> None:
+    here = clone(tmp_path / "here", KEPT)
+    refuse(here, here)
+
+
 def test_containers_from_a_folder_that_is_gone_or_was_moved_are_taken_over(tmp_path: Path) -> None:
     refuse(clone(tmp_path / "here"), tmp_path / "gone")
 

@@ -79,6 +79,10 @@ class Gate:
                 return True
             failures += 1
             now = await self._state(container_id)
+            if not restarted and was_stopped(before, now):
+                await self._mend(container_id, now, restarts_with)
+                before, failures, restarted = await self._state(container_id), 0, True
+                continue
             why = None if restarted else self._why_restart(before, now, last)
             stuck_since = None if why is None else stuck_since or asked
             if why and stuck_since and time.monotonic() - stuck_since > _PATIENCE:
@@ -157,6 +161,14 @@ class Gate:
         logs = await asyncio.to_thread(self.engine.logs, container_id, _LOG_LINES)
         states = await asyncio.to_thread(self.engine.states, self.project)
         return report(self.service, state, cause, last, logs, states)
+
+
+def was_stopped(before: ContainerState, now: ContainerState) -> bool:
+    """Whether a container that ran has ended on request since: as when a run was killed that had asked the engine to stop it.
+
+    One that ends by itself is started again by the engine, and is never merely exited.
+    """
+    return before.status == "running" and now.status == "exited" and now.exit_code == 0 and not now.out_of_memory
 
 
 def hopeless(before: ContainerState, now: ContainerState, failures: int) -> str | None:

@@ -208,6 +208,14 @@ def test_one_for_which_a_restart_did_not_help_fails_at_its_limit_with_what_the_p
     assert engine.done.count("restart 7") == 1
 
 
+def test_one_that_is_stopped_while_the_gate_waits_is_started_once_more() -> None:
+    stopped = replace(RUNNING, status="exited", exit_code=0)
+    engine = FakeEngine([RUNNING, stopped, RUNNING], results=[1, 0])
+    assert wait(engine) == ["probe ready", "start", "probe ready"]
+    with pytest.raises(NotReadyError, match="does not stay up"):
+        wait(FakeEngine([RUNNING, stopped, RUNNING, stopped], results=[1]))
+
+
 def test_a_full_disk_is_named_with_what_to_do_about_it() -> None:
     class Full(FakeEngine):
         def logs(self, _container_id: str, lines: int) -> list[str]:  # noqa: ARG002

@@ -29,6 +29,7 @@ _failed = pytest.StashKey[bool]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Show how long each test took, unless asked for otherwise."""
+    config.addinivalue_line("markers", "backups: a backup or a restore of a whole stack; not with every change, for they take ten minutes")
     if config.option.durations is None:
         config.option.durations = 0
         config.option.durations_min = 1.0

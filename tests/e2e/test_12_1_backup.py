@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import asyncpg
+import pytest
 
 from tests.e2e import backups
 from tests.e2e.backups import Kept
@@ -14,6 +15,8 @@ from tests.e2e.belongings import damage
 from tests.e2e.data import Clients, assert_events_are_published
 from tests.e2e.environment import Stack
 from tests.e2e.refusals import assert_accepted
+
+pytestmark = pytest.mark.backups
 
 _RESTARTED = {"redis", "rabbitmq", "minio", "evolution-api", "app"}
 """Whose data is exchanged while they are stopped, and who uses data."""

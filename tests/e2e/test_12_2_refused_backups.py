@@ -20,6 +20,8 @@ from tests.e2e.environment import Stack
 from tests.e2e.project import Ran
 from tests.unit.backup_samples import parts, sealed
 
+pytestmark = pytest.mark.backups
+
 _SECONDS = 10
 """The most that a refusal may take on a busy machine. It takes a third of a second on a quiet one."""
 

@@ -9,6 +9,8 @@ from tests.e2e.backups import Kept
 from tests.e2e.data import Clients
 from tests.e2e.environment import Stack
 
+pytestmark = pytest.mark.backups
+
 _USER, _DATABASES = "somebody", {"POSTGRES": "shop", "EVOLUTION_POSTGRES": "phones"}
 
 

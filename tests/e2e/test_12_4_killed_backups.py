@@ -3,10 +3,14 @@
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from tests.e2e import backups, moments
 from tests.e2e.backups import Kept
 from tests.e2e.data import Clients
 from tests.e2e.environment import Stack, eventually
+
+pytestmark = pytest.mark.backups
 
 _ENDS = (moments.kill, moments.stop, moments.kill, moments.stop, moments.kill)
 _SOON = 20

@@ -9,6 +9,8 @@ from tests.e2e.data import Clients
 from tests.e2e.environment import Stack, eventually
 from tests.e2e.project import Running
 
+pytestmark = pytest.mark.backups
+
 _STAGED = "evolution_postgres "
 """What a restore says when it is about to change what is there."""
 

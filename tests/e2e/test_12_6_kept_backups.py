@@ -4,10 +4,14 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from ops.backup.shelf import LIST
 from tests.e2e import backups
 from tests.e2e.backups import Kept
 from tests.e2e.environment import Stack
+
+pytestmark = pytest.mark.backups
 
 
 def _backup(stack: Stack, folder: Path, **settings: str) -> Path:

@@ -26,6 +26,8 @@ _PUBLISH = f"""
 import asyncio, os
 import aio_pika
 
+pytestmark = pytest.mark.backups
+
 async def publish():
     connection = await aio_pika.connect(host="rabbitmq", login="whatsapp", password=os.environ["PASSWORD"])
     channel = await connection.channel()

@@ -8,6 +8,7 @@ import io
 import os
 from pathlib import Path
 
+import pytest
 from minio.deleteobjects import DeleteObject
 
 from tests.e2e import backups, moments
@@ -15,6 +16,8 @@ from tests.e2e.data import Clients, succeeded
 from tests.e2e.environment import Stack, eventually
 from tests.e2e.memory import MIB, Peak
 from tests.e2e.project import PATIENCE, Ran
+
+pytestmark = pytest.mark.backups
 
 _MIB = int(os.environ.get("E2E_BACKUP_MIB", "300"))
 _MOST_MIB = 256
@@ -25,8 +28,6 @@ _ROW_BYTES = 64 * 1024
 _PUBLISH = f"""
 import asyncio, os
 import aio_pika
-
-pytestmark = pytest.mark.backups
 
 async def publish():
     connection = await aio_pika.connect(host="rabbitmq", login="whatsapp", password=os.environ["PASSWORD"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,8 @@ STAGED = "_restoring"
 REPLACED = "_before_restore"
 """What is appended to a database's name while a restore is at work."""
 
-_RENAME_ATTEMPTS = 5
+_LEAVE_SECONDS = 0.1
+"""Between two looks for somebody who is in a database that is to be renamed."""
 
 _MAINTENANCE = "template1"
 """Where to stand while databases are renamed: it is always there."""
@@ -217,22 +219,20 @@ class Target:
         self._do(f"DROP DATABASE IF EXISTS {_quoted(self.name + REPLACED)} WITH (FORCE)")
 
     def _rename(self, *pairs: tuple[str, str]) -> None:
-        """Rename databases in one transaction, after everybody was sent out of them.
+        """Rename databases in one transaction, and send everybody out of them.
 
-        Nobody gets into a database that is being renamed, but somebody may come in just before: then it is tried again. To close a
-        database to connections meanwhile would be surer, but it would stay closed to everybody, health checks too, if this were killed.
+        A rename lets nobody in any more, and waits five seconds for those who are inside: meanwhile they are sent out. Before it they would
+        be back at once. To close the databases to connections would leave them closed, to health checks too, if this were killed.
         """
         listed = ", ".join(_literal(name) for name, _ in pairs)
-        leave = f"SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname IN ({listed})"  # noqa: S608 - quoted above
+        leave = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN ({listed})"  # noqa: S608 - quoted above
         renames = [f"ALTER DATABASE {_quoted(old)} RENAME TO {_quoted(new)}" for old, new in pairs]
-        for left in reversed(range(_RENAME_ATTEMPTS)):
-            try:
-                self._do("; ".join(["BEGIN", leave, *renames, "COMMIT"]))
-            except InsideError:
-                if not left:
-                    raise
-            else:
-                return
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            renaming = pool.submit(self._do, "; ".join(["BEGIN", *renames, "COMMIT"]))
+            while not renaming.done():
+                self._do(leave)
+                wait([renaming], timeout=_LEAVE_SECONDS)
+            renaming.result()
 
     def _do(self, statement: str) -> list[str]:
         session = _Session(self.client, self.place.container, _MAINTENANCE)

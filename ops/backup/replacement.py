@@ -67,6 +67,7 @@ class Replacement:
 
         Raises:
             OperatorError: it failed; whether the stack is as it was, it says.
+            InsideError: the stack can't be compared with the backup; nothing was changed.
         """
         self.undoable = not marker.is_set(self.client, self.project)
         targets = {name: Target(self.client, self.places[ServiceName(name)]) for name in DUMPS}

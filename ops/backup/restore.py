@@ -11,6 +11,7 @@ from ops import engine
 from ops.backup import inside, marker, services, verify, volumes
 from ops.backup.databases import Target
 from ops.backup.errors import ArchiveError, refused
+from ops.backup.inside import InsideError
 from ops.backup.manifest import DUMPS, RDB
 from ops.backup.plan import options
 from ops.backup.replacement import Replacement
@@ -79,6 +80,8 @@ def restore(stack: str, file: str, key: str = "", *, agreed: bool) -> None:
             Replacement(client, project, stack, backup, places).run(path.name)
     except ArchiveError as error:
         raise refused(path, error) from error
+    except InsideError as error:
+        raise OperatorError("The restore did not begin.", str(error), "Remove the cause, then run it again.") from error
     say(f"{stack} is up with the data of {path.name}, verified, {time.monotonic() - begun:.1f} s", "green")
 
 
@@ -136,6 +139,8 @@ def _bring_up(client: DockerClient, project: str, stack: str) -> None:
         say(f"an earlier restore of {stack} was interrupted; this one replaces what it left", "yellow")
         volumes.end_helpers(client, project)
         if all(name in found for name in wanted):
+            # The engine may still be stopping some, as the killed restore had asked it to: a start would be no start then.
+            services.stop(client, [found[name].id for name in services.KEEPERS if name not in DUMPS])
             services.start(client, [found[name].id for name in services.KEEPERS])
         else:
             _bring_up_emptied(client, project, stack)

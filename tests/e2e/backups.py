@@ -10,7 +10,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from ops.backup.shelf import PARTIAL
-from tests.e2e.belongings import Belongings, take
+from tests.e2e.belongings import Belongings
+from tests.e2e.broker import take
 from tests.e2e.data import Clients, succeeded
 from tests.e2e.environment import Stack, eventually
 from tests.e2e.project import Ran

@@ -1,24 +1,21 @@
 """A user's data of every kind that a backup has to bring back, in every store; and damage to all of it."""
 
 import asyncio
-import base64
 import hashlib
 import io
 import json
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
 import asyncpg
-import httpx
 from minio import Minio
 from minio.commonconfig import ENABLED, Tags
 from minio.error import S3Error
 from minio.versioningconfig import VersioningConfig
 
-from tests.e2e.data import Clients, succeeded
+from tests.e2e import broker
+from tests.e2e.data import Clients
 
 _DATABASES = ("POSTGRES", "EVOLUTION_POSTGRES")
 _MAKE_ROWS = """
@@ -56,10 +53,6 @@ SELECT lo_unlink(4712);
 CREATE TABLE stranger (n int);
 """
 
-_VHOST, _QUEUE, _QUORUM, _ELSEWHERE = "e2e/other world", "e2e kept", "e2e-quorum", "e2e-elsewhere"
-_READER, _READERS_PASSWORD = "e2e-reader", "theirOwnPasswordInRabbitmq"
-_KINDS = ("vhosts", "users", "permissions", "topic_permissions", "policies", "exchanges", "queues", "bindings")
-
 _BUCKET = "e2e-kept"
 _POLICY = {
     "Version": "2012-10-17",
@@ -92,6 +85,7 @@ _REDIS_READS = (
     "KEYS e2e:*",
     "GET e2e:text",
     "GET e2e:expires",
+    "EXPIRETIME e2e:expires",
     "HGETALL e2e:hash",
     "LRANGE e2e:list 0 -1",
     "SMEMBERS e2e:set",
@@ -128,7 +122,7 @@ class Belongings:
         """Write everything."""
         for database in _DATABASES:
             _execute(clients, database, _MAKE_ROWS)
-        messages = dict(_make_broker(clients))
+        messages = dict(broker.make(clients))
         _make_objects(clients.minio())
         _redis(clients, *_REDIS_WRITES)
         _shell(clients, _MAKE_FILES)
@@ -137,7 +131,7 @@ class Belongings:
     @classmethod
     def see(cls, clients: Clients) -> "Belongings":
         """What is there now."""
-        return cls({**_read(clients), **dict(_read_messages(clients))})
+        return cls({**_read(clients), **dict(broker.read_messages(clients))})
 
     def assert_there(self, clients: Clients) -> None:
         """See that every store has it as it was, and nothing beside it."""
@@ -150,14 +144,7 @@ def damage(clients: Clients) -> None:
     """Change, remove or add something everywhere."""
     for database in _DATABASES:
         _execute(clients, database, _DAMAGE_ROWS)
-    for method, path, body in (
-        ("DELETE", f"/vhosts/{quote(_VHOST, safe='')}", {}),
-        ("DELETE", f"/queues/%2F/{quote(_QUEUE)}/contents", {}),
-        ("DELETE", f"/queues/%2F/{_QUORUM}", {}),
-        ("DELETE", f"/users/{_READER}", {}),
-        ("PUT", "/queues/%2F/e2e-stranger", {"durable": True}),
-    ):
-        succeeded(clients.rabbitmq(method, path, **body))
+    broker.damage(clients)
     minio = clients.minio()
     minio.put_object(_BUCKET, "plain.txt", io.BytesIO(b"changed"), 7)
     minio.put_object(_BUCKET, "stranger", io.BytesIO(b"new"), 3)
@@ -177,93 +164,13 @@ def _read(clients: Clients) -> dict[str, Any]:
                 found[f"{database} {name}"] = clients.sql(database, statement)
             except asyncpg.PostgresError as error:
                 found[f"{database} {name}"] = str(error)
-    definitions = succeeded(clients.rabbitmq("GET", "/definitions")).json()
-    for kind in _KINDS:
-        # The administrator is the stack's own, and Evolution API makes queues when it first has something for them.
-        listed = [
-            each for each in definitions[kind] if clients.user not in (each.get("name"), each.get("user")) and not _is_evolutions(each)
-        ]
-        found[f"RabbitMQ {kind}"] = sorted(json.dumps({**each, "metadata": None}, sort_keys=True) for each in listed)
-    reader = replace(clients, user=_READER, credentials={"RABBITMQ_DEFAULT_PASS": _READERS_PASSWORD})
-    found["RabbitMQ reader's login"] = reader.rabbitmq("GET", "/whoami").status_code
+    found.update(broker.read_definitions(clients))
     found["MinIO buckets"] = sorted(bucket.name for bucket in clients.minio().list_buckets())
     found.update(_read_objects(clients.minio()))
     for command, said in _redis(clients, *_REDIS_READS).items():
         found[f"Redis {command}"] = sorted(said) if command.startswith(_UNORDERED) else said
     found["instances"] = clients.stack.inside("evolution-api", "sh", "-c", _FILES)[1]
     return found
-
-
-def _is_evolutions(definition: dict[str, Any]) -> bool:
-    return str(definition.get("destination", definition.get("name", ""))).startswith("evolution.")
-
-
-def _make_broker(clients: Clients) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Definitions of every kind, and messages in three queues: what was published into each."""
-    vhost, user, anything = quote(_VHOST, safe=""), clients.user, {"configure": ".*", "write": ".*", "read": ".*"}
-    for path, body in (
-        (f"/vhosts/{vhost}", {}),
-        (f"/permissions/{vhost}/{user}", anything),
-        (f"/users/{_READER}", {"password": _READERS_PASSWORD, "tags": "monitoring"}),
-        (f"/permissions/%2F/{_READER}", {"configure": "", "write": "", "read": "^e2e"}),
-        ("/policies/%2F/e2e-policy", {"pattern": "^e2e-quorum$", "definition": {"max-length": 5000}, "apply-to": "queues"}),
-        ("/exchanges/%2F/e2e-exchange", {"type": "topic", "durable": True}),
-        (f"/queues/%2F/{quote(_QUEUE)}", {"durable": True, "arguments": {"x-max-length": 100000}}),
-        (f"/queues/%2F/{_QUORUM}", {"durable": True, "arguments": {"x-queue-type": "quorum"}}),
-        (f"/queues/{vhost}/{_ELSEWHERE}", {"durable": True}),
-    ):
-        succeeded(clients.rabbitmq("PUT", path, **body))
-    succeeded(clients.rabbitmq("POST", f"/bindings/%2F/e/e2e-exchange/q/{quote(_QUEUE)}", routing_key="e2e.#", arguments={"x": "y"}))
-    for each, queue, exchange, number in _QUEUES:
-        published = list(_messages(queue, exchange, number))
-        _publish(clients, each, exchange, published)
-        yield f"RabbitMQ queue {queue}", [_plain(message) for message in published]
-
-
-_QUEUES = (("/", _QUEUE, "e2e-exchange", 60), ("/", _QUORUM, "amq.default", 20), (_VHOST, _ELSEWHERE, "amq.default", 5))
-
-
-def _messages(queue: str, exchange: str, count: int) -> Iterator[dict[str, Any]]:
-    for number in range(count):
-        content = {0: b"", 1: os.urandom(3000)}.get(number, f"{queue} {number}".encode())
-        properties = {
-            "delivery_mode": 2,
-            "content_type": "application/json",
-            "correlation_id": str(number),
-            "headers": {"number": number, "nested": {"list": [1, "two"]}},
-            **({"priority": 3, "timestamp": 1700000000, "message_id": "ünïcode", "type": "event"} if number % 2 else {}),
-        }
-        key = f"e2e.{number % 7}" if exchange == "e2e-exchange" else queue
-        yield {"routing_key": key, "payload": base64.b64encode(content).decode(), "payload_encoding": "base64", "properties": properties}
-
-
-def _publish(clients: Clients, vhost: str, exchange: str, messages: list[dict[str, Any]]) -> None:
-    url = clients.stack.url("RABBITMQ_UI_PORT", f"/api/exchanges/{quote(vhost, safe='')}/{exchange}/publish")
-    with httpx.Client(auth=(clients.user, clients.credentials["RABBITMQ_DEFAULT_PASS"]), timeout=20) as client:  # one connection for all
-        for message in messages:
-            succeeded(client.post(url, json=message))
-
-
-def _read_messages(clients: Clients) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    for vhost, queue, exchange, _ in _QUEUES:
-        found = [_plain(message) for message in take(clients, queue, vhost, "ack_requeue_false")]
-        # What is given back to a quorum queue comes again in another order, so they are taken, and put there anew.
-        _publish(clients, vhost, exchange, [{**message, "payload_encoding": "base64"} for message in found])
-        yield f"RabbitMQ queue {queue}", found
-
-
-def take(clients: Clients, queue: str, vhost: str = "/", mode: str = "ack_requeue_true") -> list[dict[str, Any]]:
-    """The messages of a queue as the management interface gives them, in its order; none where there is no such queue."""
-    path = f"/queues/{quote(vhost, safe='')}/{quote(queue)}/get"
-    answer = clients.rabbitmq("POST", path, count=100_000, ackmode=mode, encoding="base64")
-    return list(answer.json()) if answer.is_success else []
-
-
-def _plain(message: dict[str, Any]) -> dict[str, Any]:
-    """What of a message has to be kept. How often a quorum queue handed it out is no part of it."""
-    properties = dict(message["properties"])
-    properties["headers"] = {name: value for name, value in properties["headers"].items() if name != "x-delivery-count"}
-    return {"routing_key": message["routing_key"], "payload": message["payload"], "properties": properties}
 
 
 def _make_objects(minio: Minio) -> None:
@@ -306,7 +213,8 @@ def _redis(clients: Clients, *commands: str) -> dict[str, list[str]]:
     script = "\n".join(f"redis-cli {command} || exit 1; echo {_END}" for command in commands)
     code, said = clients.stack.inside("redis", "sh", "-c", script, REDISCLI_AUTH=clients.credentials["REDIS_PASSWORD"])
     assert code == 0, said
-    return {command: answer.strip().splitlines() for command, answer in zip(commands, said.split(_END), strict=False)}
+    answers = said.split(_END)[:-1]
+    return {command: answer.strip().splitlines() for command, answer in zip(commands, answers, strict=True)}
 
 
 def _shell(clients: Clients, script: str) -> None:

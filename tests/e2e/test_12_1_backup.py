@@ -21,6 +21,8 @@ pytestmark = pytest.mark.backups
 _RESTARTED = {"redis", "rabbitmq", "minio", "evolution-api", "app"}
 """Whose data is exchanged while they are stopped, and who uses data."""
 
+_KNOCKS_SECONDS = 0.02
+
 
 @contextmanager
 def _knocking(clients: Clients) -> Iterator[None]:
@@ -29,10 +31,11 @@ def _knocking(clients: Clients) -> Iterator[None]:
 
     async def knock() -> None:
         while not ended.is_set():
-            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
                 connection = await clients.connect("POSTGRES")
                 while not ended.is_set():
                     await connection.fetchval("SELECT 1")
+                    await asyncio.sleep(_KNOCKS_SECONDS)
 
     thread = threading.Thread(target=lambda: asyncio.run(knock()))
     thread.start()

@@ -75,6 +75,7 @@ def test_a_restore_that_was_stopped_goes_back(stack: Stack, kept: Kept, damaged:
     else:
         moments.wait_for_databases(Clients(stack, stack.credentials()), moments.SWAPPED, run)
     moments.stop(run)
+    assert run.process.returncode != 0, f"it was stopped, and says that it succeeded:\n{run.told}"
     assert f"stack {stack.name} has the data that it had" in run.told, run.told
     _assert_as_it_was(stack, damaged, run)
     after = stack.identities()
@@ -100,4 +101,6 @@ def test_a_restore_that_was_killed_is_known_to_be_unfinished_until_it_is_repeate
     assert restored.code == 0, restored.told
     assert not backups.unfinished(stack), restored.told
     kept.assert_restored(clients)
+    left = clients.sql("POSTGRES", "SELECT coalesce(string_agg(datname, ' '), '') FROM pg_database WHERE datname ~ 'restor'")
+    assert left == "", f"databases of earlier restores are left: {left}"
     assert "nothing to change" in stack.up().output

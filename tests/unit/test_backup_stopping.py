@@ -56,6 +56,17 @@ def test_being_asked_to_end_is_the_same_as_ctrl_c() -> None:
             signal.signal(number, handler)
 
 
+def test_what_is_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        end_in_peace()
+        with held_back("a moment") as asked:
+            ask(signal.SIGHUP)
+        assert asked == []
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_steps_go_on_when_nobody_listens_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
     class Closed(io.StringIO):
         def write(self, _: str) -> int:

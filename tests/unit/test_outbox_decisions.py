@@ -77,10 +77,22 @@ def test_as_many_messages_are_begun_as_there_are_places() -> None:
 def test_what_takes_long_gives_up_its_place_to_other_instances() -> None:
     slots = Slots(4, slow_seconds=10)
     fill(slots, "hangs", 4, 0)
-    assert (slots.free(9), slots.crowded(9)) == (0, [])
-    assert (slots.free(10), slots.crowded(10)) == (4, ["hangs"])
-    fill(slots, "works", 3, 10)
-    assert (slots.free(11), slots.crowded(11)) == (1, ["hangs"])
+    assert slots.free(9) == 0
+    assert (slots.free(10), slots.crowded(10)) == (2, ["hangs"])
+    fill(slots, "works", 1, 10)
+    assert (slots.free(11), slots.crowded(11)) == (2, ["hangs"])
+
+
+def test_however_many_instances_hang_there_is_a_place_for_the_next() -> None:
+    slots = Slots(16, slow_seconds=10)
+    hanging = ["a", "b", "c", "d"]
+    for minute, instance in enumerate(hanging):
+        for moment in range(5):  # more is claimed again and again, before the first of its messages is slow
+            now = 60 * minute + moment
+            if instance not in slots.crowded(now):
+                fill(slots, instance, slots.free(now), now)
+    assert slots.free(300) > 0
+    assert slots.crowded(300) == hanging
 
 
 def test_an_instance_with_a_few_slow_messages_goes_on() -> None:

@@ -173,7 +173,7 @@ def _lost(missed: int) -> Fault:
     return Fault(
         State.UNREACHABLE,
         f"Evolution API has lost its connection to RabbitMQ: {missed} message(s) came without an event and were fetched from it.",
-        "restart evolution-api (make restart SERVICE=evolution-api); it never reconnects by itself. If that changes nothing, see that "
+        "it is started again after a minute, and connects then; at once by `make restart SERVICE=evolution-api`. If this stays, see that "
         "RABBITMQ_EVENTS_MESSAGES_UPSERT, RABBITMQ_EVENTS_MESSAGES_UPDATE and RABBITMQ_EVENTS_SEND_MESSAGE are on.",
     )
 

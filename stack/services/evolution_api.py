@@ -23,9 +23,11 @@ _REDIS_DATABASE = 6
 _FRAME_MAX = 131072
 """The client in 2.2.3 offers frames of 4096 bytes, which RabbitMQ from 4.1 on refuses; it takes this from the URL."""
 
-_WAIT = "/etc/evolution/wait-for-rabbitmq.sh"
+_START = "/etc/evolution/keep-connected-to-rabbitmq.sh"
 _DEAF = 4
-"""How its probe ends without a connection to RabbitMQ: it makes one when it starts; when that is lost, it drops events without a word."""
+"""How its probe ends without a connection to RabbitMQ: it makes one when it starts; when that is lost, it drops events without a word.
+
+It is ended for it after a minute, and started again by the engine; the gate does not wait for so long."""
 
 # `GET /` answers before the database does; this one needs the database and the key. wget is what the image has. The kernel knows all
 # connections of the container (01 is an established one): Evolution API tells nobody that it has none to RabbitMQ.
@@ -78,8 +80,8 @@ def spec(context: Context, environment: dict[str, pulumi.Input[str]], rabbitmq_i
         name=ServiceName.EVOLUTION_API,
         image=context.images.of(ServiceName.EVOLUTION_API),
         # Its start is a line of bash, in the image and in the simulator's alike; bash reads this file before it.
-        environment={**environment, "BASH_ENV": _WAIT},
-        files=(File(_WAIT, (Path(__file__).parent / "evolution_wait.sh").read_text()),),
+        environment={**environment, "BASH_ENV": _START},
+        files=(File(_START, (Path(__file__).parent / "evolution_start.sh").read_text()),),
         volumes={"/evolution/instances": VolumeName.EVOLUTION_INSTANCES},
         ports=(Port(EVOLUTION_PORT, settings.evolution_port),),
         # The first start migrates its database, and every start generates its client: 20 to 60 s.

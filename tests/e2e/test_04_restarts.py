@@ -9,6 +9,8 @@ _DEPENDENTS_FIRST = ("app", "evolution-api", "audio-converter", "minio", "rabbit
 _SECONDS_TO_COME_BACK = 120
 _SECONDS_TO_A_CHECK = 40
 """The interval of Evolution API's health check, and a little."""
+_SECONDS_TO_HEAL = 90
+"""The minute that it is given, and a little."""
 
 _DEAF = "it has no connection to RabbitMQ, and makes none but at its start"
 
@@ -41,13 +43,13 @@ def test_without_rabbitmq_the_wait_has_an_end_and_evolution_starts_all_the_same(
         image,
         entrypoint=["/bin/bash", "-c", "echo started"],
         # As if bash had run for so long.
-        environment={"SECONDS": "118", "RABBITMQ_URI": "amqp://user:password@127.0.0.1:1/%2F", "BASH_ENV": "/wait.sh"},
-        volumes={str(stack.copy.folder / "stack/services/evolution_wait.sh"): {"bind": "/wait.sh", "mode": "ro"}},
+        environment={"SECONDS": "118", "RABBITMQ_URI": "amqp://user:password@127.0.0.1:1/%2F", "BASH_ENV": "/start.sh"},
+        volumes={str(stack.copy.folder / "stack/services/evolution_start.sh"): {"bind": "/start.sh", "mode": "ro"}},
         remove=True,
     )
     assert said.decode().splitlines() == [
         "Waiting for RabbitMQ (127.0.0.1:1)",
-        "RabbitMQ does not answer: starting without it. Events are dropped until Evolution API is restarted",
+        "RabbitMQ does not answer: starting without it. Events are dropped until it does, and for a minute more",
         "started",
     ]
 
@@ -80,12 +82,16 @@ def test_a_restart_of_all_takes_each_after_what_it_needs(stack: Stack) -> None:
     stack.assert_works()
 
 
-def test_an_evolution_that_lost_its_connection_is_seen_to_be_unwell_and_restarted_by_up(stack: Stack) -> None:
-    stack.settled = False
-    before = stack.identities()
+def _lose_connection(stack: Stack) -> None:
     code, said = stack.inside("rabbitmq", "rabbitmqctl", "-q", "close_all_connections", "for a test")
     assert code == 0, said
     eventually(5, lambda: _probe(stack) == (4, f"{_DEAF}\n"), "its health check tells that it is deaf")
+
+
+def test_an_evolution_that_lost_its_connection_is_seen_to_be_unwell_and_restarted_by_up(stack: Stack) -> None:
+    stack.settled = False
+    before = stack.identities()
+    _lose_connection(stack)
 
     def is_known() -> bool:
         health = stack.container("evolution-api").attributes["State"]["Health"]
@@ -96,3 +102,16 @@ def test_an_evolution_that_lost_its_connection_is_seen_to_be_unwell_and_restarte
     after = stack.identities()
     assert {service for service in after if after[service] != before[service]} == {"evolution-api"}
     assert_events_are_published(Clients(stack, stack.credentials()))
+
+
+def test_an_evolution_that_lost_its_connection_is_started_again_without_a_command(stack: Stack) -> None:
+    stack.settled = False
+    before = stack.container("evolution-api")
+    _lose_connection(stack)
+    eventually(_SECONDS_TO_HEAL, lambda: stack.container("evolution-api").restarts > before.restarts, "the engine starts it again")
+    eventually(_SECONDS_TO_COME_BACK, lambda: _probe(stack)[0] == 0, "it answers, and is connected")
+    assert stack.container("evolution-api").id == before.id
+    assert b"No connection to RabbitMQ, which answers, for a minute" in stack.client.api.logs(before.id, tail=100)
+    assert_events_are_published(Clients(stack, stack.credentials()))
+    eventually(_SECONDS_TO_COME_BACK, lambda: stack.readiness().is_success, "the application is ready again")
+    stack.settled = True

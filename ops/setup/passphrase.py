@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 from ops.setup import places, stack_state
 from ops.setup.configuration import configuration_of
 from ops.setup.errors import SetupError
+from stack.naming import settings_file_name
 from stack.reading import UnreadableError, text_of
+from stack.settings_layers import read_env
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
 DEVELOPMENT_PASSPHRASE = "development"  # noqa: S105  not a secret: a development stack's state protects nothing of worth
+_DEVELOPMENT = "development"
 _VARIABLE, _FILE_VARIABLE = "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"
 _ROUNDS, _KEY_BYTES = 1_000_000, 32
 """Pulumi's own, for PBKDF2 with SHA-256 and AES-GCM."""
@@ -35,7 +38,7 @@ def passphrase_variables(project: Path, stack: str, environment: Mapping[str, st
         name: value for name in (_VARIABLE, _FILE_VARIABLE) if (value := environment.get(name)) is not None and not _is_ours(project, value)
     }
     own = places.state(project) / f"passphrase.{stack}"
-    if configuration_of(project, stack).get("ENVIRONMENT", "development") == "development":
+    if _is_for_development(project, stack):
         salt = stack_state.salt_of(project, stack) if given else None
         fixed = {_VARIABLE: DEVELOPMENT_PASSPHRASE}
         return _from_file(stack, own, environment) or (given if salt and not opens(DEVELOPMENT_PASSPHRASE, salt) else fixed)
@@ -47,6 +50,18 @@ def passphrase_variables(project: Path, stack: str, environment: Mapping[str, st
             return found
     empty = [f"{name} is empty" for name, is_empty in ((_VARIABLE, _VARIABLE in given), (own.name, own.exists())) if is_empty]
     raise _none(stack, [*empty, *(f"{file} is empty, or not there" for file in files)])
+
+
+def _is_for_development(project: Path, stack: str) -> bool:
+    """Whether it is by its settings, or was by the time that its configuration was first encrypted: then nothing else opens it."""
+    configuration = configuration_of(project, stack)
+    by_configuration = configuration.get("ENVIRONMENT", _DEVELOPMENT)
+    given = read_env(project, settings_file_name(stack, configuration), problems=[]).get("ENVIRONMENT")
+    by_file = given.value if given else by_configuration
+    if by_configuration == _DEVELOPMENT != by_file:
+        salt = stack_state.salt_of(project, stack)
+        return salt is not None and opens(DEVELOPMENT_PASSPHRASE, salt)
+    return by_file == _DEVELOPMENT
 
 
 def opens(passphrase: str, salt: str) -> bool:

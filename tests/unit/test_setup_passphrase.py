@@ -28,6 +28,23 @@ def test_a_development_stack_needs_no_passphrase_of_its_own(project: Path, stack
     assert passphrase_variables(project, stack, {}) == FIXED
 
 
+def test_a_stack_that_only_its_env_file_calls_production_needs_a_passphrase_of_its_own(project: Path) -> None:
+    (project / ".env.live").write_text("ENVIRONMENT=production\n")
+    with pytest.raises(SetupError, match="none is given"):
+        passphrase_variables(project, "live", {})
+    assert passphrase_variables(project, "live", {"PULUMI_CONFIG_PASSPHRASE": "x"}) == {"PULUMI_CONFIG_PASSPHRASE": "x"}
+
+
+def test_a_stack_that_was_made_with_the_fixed_passphrase_goes_on_with_it_whatever_its_env_file_says(project: Path) -> None:
+    (project / ".env").write_text("ENVIRONMENT=production\n")
+    assert passphrase_variables(project, "dev", {}) == FIXED
+
+
+def test_an_env_file_that_calls_a_stack_development_is_believed(project: Path) -> None:
+    (project / ".env.prod").write_text("ENVIRONMENT=development\n")
+    assert passphrase_variables(project, "prod", {}) == FIXED
+
+
 @pytest.mark.parametrize(
     "given", [{"PULUMI_CONFIG_PASSPHRASE": ""}, {"PULUMI_CONFIG_PASSPHRASE": "x"}, {"PULUMI_CONFIG_PASSPHRASE_FILE": "/x"}]
 )

@@ -17,6 +17,7 @@ from ops.pulumi import hand_over, run_quietly, run_told
 from ops.refusals import explained
 from ops.session import open_session, project_name
 from ops.setup.durations import measured
+from stack.naming import host_in_urls
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -78,6 +79,8 @@ def wipe(stack: str, agreed: bool) -> None:
     project = project_name(session.folder, stack, known)
     doomed = sorted(set(engine.volumes(client, project, stack)) | known.volumes)
     say("This removes for good: " + (", ".join(doomed) or "no volume, for there is none"), "yellow")
+    if doomed and not known.resources:
+        say("This folder's state knows nothing of them: they may be the data of another clone, which is down.", "yellow")
     if not agreed:
         _ask(stack)
     _take_down(session, client, keeps_volumes=False)
@@ -154,12 +157,7 @@ def table(containers: list[SeenContainer], outputs: dict[str, Any], state: str =
     urls = {int(found[1]): value for value in outputs.values() if isinstance(value, str) and (found := _PORT_IN_URL.match(value))}
     rows: list[tuple[str, ...]] = [("SERVICE", "STATE", "URL")]
     for container in containers:
-        where = [urls.get(host, f"{_host(address)}:{host}") for address, host, _ in container.ports]
+        where = [urls.get(host, f"{host_in_urls(address)}:{host}") for address, host, _ in container.ports]
         label = container.service if container.number == 1 else f"{container.service} ({container.number})"
         rows.append((label, state if container.state == "running" else container.state, "  ".join(dict.fromkeys(where))))
     return rows
-
-
-def _host(address: str) -> str:
-    """The host name for a port published on `address`."""
-    return "localhost" if address in {"127.0.0.1", "0.0.0.0", "::1", "::", ""} else address  # noqa: S104

@@ -7,6 +7,7 @@ Which labels its client needs was tried: project, service, oneoff, config-hash w
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 
 from stack.vocabulary import ServiceName, VolumeName
 
@@ -36,6 +37,14 @@ def is_project_name(name: str) -> bool:
 def settings_file_name(stack: str, configuration: Mapping[str, str]) -> str:
     """The file with a stack's settings: `.env` for dev, `.env.<stack>` for others, unless its configuration names one (ENV_FILE)."""
     return configuration.get("ENV_FILE") or (".env" if stack == "dev" else f".env.{stack}")
+
+
+def host_in_urls(address: str) -> str:
+    """The host under which this machine reaches a port that is published on an address; nothing stands for all addresses."""
+    parsed = ip_address(address or "0.0.0.0")  # noqa: S104
+    if parsed.is_unspecified or address in {"127.0.0.1", "::1"}:
+        return "localhost"
+    return f"[{parsed}]" if parsed.version == 6 else str(parsed)
 
 
 def needs_label(needs: Collection[str], restarts_with: Collection[str]) -> str:

@@ -6,14 +6,13 @@ The shell's own environment does not count: a stray variable must not change an 
 
 from collections.abc import Collection, Iterator, Mapping
 from enum import Enum
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from stack import settings_names
-from stack.naming import settings_file_name
+from stack.naming import host_in_urls, settings_file_name
 from stack.settings_conflicts import CONNECTIONS_OF_OTHERS, conflicts
 from stack.settings_events import RabbitmqEventSettings, WebhookEventSettings
 from stack.settings_layers import Given, Place, Problem, read_env
@@ -129,10 +128,7 @@ class Settings(
 
     def public_host(self) -> str:
         """The host under which this machine reaches published ports, as URLs have it."""
-        address = ip_address(self.bind_address)
-        if address.is_unspecified or self.bind_address in {"127.0.0.1", "::1"}:
-            return "localhost"
-        return f"[{address}]" if address.version == 6 else str(address)
+        return host_in_urls(self.bind_address)
 
     def host_ports(self) -> list[tuple[str, int]]:
         """Every published host port with the setting that names it."""

@@ -12,7 +12,7 @@ from src.instances import store, webhooks
 from src.resources import Resources
 
 EVERY_SECONDS = 300.0
-_FIRST_RETRY_SECONDS = 5.0
+_FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS = 5.0, 60.0
 
 _log = logging.getLogger("app.instances")
 
@@ -39,7 +39,7 @@ async def _run(resources: Resources) -> None:
             await webhooks.settle_all(resources)
         except (EvolutionError, *DatabaseError) as error:
             _log.info("the instances' upkeep tries again soon", extra={"error": type(error).__name__})  # readiness says what is wrong
-            wait, retry = retry, min(2 * retry, EVERY_SECONDS)
+            wait, retry = retry, min(2 * retry, _LONGEST_RETRY_SECONDS)
         except Exception:  # noqa: BLE001  # logged with its trace
             _log.exception("the instances' upkeep goes on after an error")
             wait = EVERY_SECONDS

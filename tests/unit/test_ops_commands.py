@@ -165,13 +165,15 @@ def test_the_images_to_rebuild_are_those_of_the_service() -> None:
 def test_the_summary_shows_where_each_service_is() -> None:
     db = replace(APP, service="db", ports=(("127.0.0.1", 5432, 5432),))
     second = replace(APP, number=2, ports=(("127.0.0.1", 8001, 8000),))
+    minio = replace(APP, service="minio", ports=(("fd00::1", 9000, 9000),))
     redis = replace(APP, service="redis", ports=(), state="exited")
-    rows = table([APP, second, db, redis], {"app_url": "http://localhost:8000", "containers": ["x"], "credentials": "[secret]"})
+    rows = table([APP, second, db, minio, redis], {"app_url": "http://localhost:8000", "containers": ["x"], "credentials": "[secret]"})
     assert rows == [
         ("SERVICE", "STATE", "URL"),
         ("app", "ready", "http://localhost:8000"),
         ("app (2)", "ready", "localhost:8001"),
         ("db", "ready", "localhost:5432"),
+        ("minio", "ready", "[fd00::1]:9000"),
         ("redis", "exited", ""),
     ]
 

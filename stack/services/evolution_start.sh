@@ -22,14 +22,15 @@ if [ $$ -eq 1 ] && [[ ${RABBITMQ_URI:-} =~ @([^@:/]+):([0-9]+) ]]; then
         grep -qs "$(printf ':%04X [0-9A-F]*:0000 0A ' "$SERVER_PORT")" /proc/net/tcp /proc/net/tcp6
     }
 
-    # $1: yes, where it ought to be connected as soon as RabbitMQ answers; else once it has been. One that RabbitMQ refuses would be no
-    # better off after a restart, and one that doesn't serve yet may be in the middle of a migration.
+    # Begins once it is connected, unless it was started without RabbitMQ ($1: yes): one that RabbitMQ refuses would be no better off after
+    # a restart. And one that doesn't serve yet may be in the middle of a migration.
     keep_connected() {
-        local expected=$1 seconds=0
+        [ "$1" = yes ] || until is_connected; do sleep 1; done
+        local seconds=0
         while sleep 5; do
             if is_connected; then
-                expected=yes seconds=0
-            elif [ "$expected" = yes ] && is_serving && rabbitmq_answers; then
+                seconds=0
+            elif is_serving && rabbitmq_answers; then
                 seconds=$((seconds + 5))
             fi
             if [ "$seconds" -ge 60 ]; then

@@ -1,10 +1,16 @@
 """What all unit tests share."""
 
+import gc
 from collections.abc import Iterator
 
 import pytest
 
 from ops.backup import encryption
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is imported by now out of all further garbage collections: Pulumi's many classes cost the tests a quarter of their time."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")

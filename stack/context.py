@@ -63,7 +63,7 @@ def prepare(settings: Settings, folder: Path) -> Context:
             left behind; nothing was changed.
     """
     naming = Naming(settings.project, settings.stack, settings.volume_names)
-    engine = None if _is_rehearsal() else _checked_engine(settings)
+    engine = None if _is_rehearsal() else _checked_engine(settings, folder)
     network, volumes = app_network(naming), data_volumes(naming, settings.protect_volumes)
     return Context(
         settings=settings,
@@ -79,7 +79,7 @@ def _is_rehearsal() -> bool:
     return pulumi.runtime.is_dry_run() or isinstance(runtime.get_monitor(), MockMonitor)
 
 
-def _checked_engine(settings: Settings) -> Engine:
+def _checked_engine(settings: Settings, folder: Path) -> Engine:
     try:
         engine = Engine()
     except EngineError as error:
@@ -88,13 +88,19 @@ def _checked_engine(settings: Settings) -> Engine:
         raise pulumi.RunError("\n".join(foreign.refusal(settings.project, names)))
     if wrong := engine.address_problem(settings.bind_address):
         raise pulumi.RunError(f"{wrong} Nothing was changed.")
+    if renamed := foreign.renaming(engine.api, settings.project, settings.stack, folder):
+        raise _refused("Data would be left behind; nothing was changed", [renamed])
     found = ports.look(engine, settings)
     if found.problems:
-        raise pulumi.RunError("\n".join(["Host ports are taken; nothing was changed:", *(f"  - {problem}" for problem in found.problems)]))
+        raise _refused("Host ports are taken; nothing was changed", found.problems)
     if left := [*postgres_versions.problems(engine.api, settings), *postgres_names.problems(engine.api, settings)]:
-        raise pulumi.RunError("\n".join(["Data would be left behind; nothing was changed:", *(f"  - {problem}" for problem in left)]))
+        raise _refused("Data would be left behind; nothing was changed", left)
     _make_room(engine, found.clashes)
     return engine
+
+
+def _refused(what: str, problems: Sequence[str]) -> pulumi.RunError:
+    return pulumi.RunError("\n".join([f"{what}:", *(f"  - {problem}" for problem in problems)]))
 
 
 def _make_room(engine: Engine, clashes: Sequence[ports.Clash]) -> None:

@@ -1,14 +1,15 @@
-"""Containers that this program did not make under its project's name: with any of them there, nothing may be done.
+"""Containers with which nothing may be done: under the project's name, but not made by this program; or the stack's own, under another.
 
 Two servers on one data volume destroy it, and neither sees the other's lock from its own container. So a Compose project whose volumes are
 to be adopted has to be taken down first, not only stopped: the engine may start its containers again.
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from docker.api import APIClient
 
-from stack.naming import COMPOSE_PROJECT, STACK_LABEL
+from stack.naming import COMPOSE_PROJECT, FOLDER_LABEL, STACK_LABEL
 
 
 def containers(engine: APIClient, project: str, stack: str) -> list[str]:
@@ -26,4 +27,25 @@ def refusal(project: str, names: Iterable[str]) -> tuple[str, str, str]:
             f"To take over their volumes: `docker compose -p {project} down` (volumes stay), then run this again. "
             "To live beside them: set PROJECT_NAME to another name."
         ),
+    )
+
+
+def renaming(engine: APIClient, project: str, stack: str, folder: Path) -> str | None:
+    """Why the stack can't get the project's name: it is there under another one, as are its volumes; None when it isn't.
+
+    Args:
+        engine: where to look.
+        project: the Compose project name that the settings give.
+        stack: the stack's name.
+        folder: the project's folder: a stack of another clone may well have another name.
+    """
+    labels = [f"{STACK_LABEL}={stack}", f"{FOLDER_LABEL}={folder}"]
+    listed = (each.get("Labels") or {} for each in engine.containers(all=True, filters={"label": labels}))
+    other = next((labels[COMPOSE_PROJECT] for labels in listed if labels.get(COMPOSE_PROJECT) not in {None, project}), None)
+    if other is None:
+        return None
+    return (
+        f"PROJECT_NAME: this stack is on the engine as {other}, and its data is in volumes that are called after that: as {project} it "
+        f"would begin without data. To go on: PROJECT_NAME={other}. To begin without: `make down` first; the old volumes stay. "
+        "To take the data along: `make backup` and `make down` first, and after `make up` restore it (`make restore FILE=...`)."
     )

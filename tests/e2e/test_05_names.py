@@ -50,6 +50,17 @@ def test_other_names_of_a_database_are_refused_before_anything_is_touched(stack:
     assert "nothing to change" in stack.up().output
 
 
+def test_another_name_of_the_project_is_refused_while_the_stack_is_there_under_its_own(stack: Stack) -> None:
+    before = stack.picture()
+    with stack.with_settings(PROJECT_NAME=_NEW):
+        refused = stack.fails()
+        refused.assert_tells(
+            "nothing was changed", f"this stack is on the engine as {stack.project}", f"PROJECT_NAME={stack.project}", "make backup"
+        )
+        refused.assert_soon()
+    assert stack.picture() == before
+
+
 def test_a_database_that_is_there_already_is_no_way_around(stack: Stack) -> None:
     """Every cluster has a database `postgres`: an application there would find nothing."""
     with stack.with_settings(POSTGRES_DB="postgres"):

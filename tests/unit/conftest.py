@@ -9,7 +9,7 @@ from ops.backup import encryption
 
 
 def pytest_collection_finish() -> None:
-    """Leave what is imported by now out of all further garbage collections: Pulumi's many classes cost the tests a quarter of their time."""
+    """Leave what is imported by now out of further garbage collections: Pulumi's many classes cost a quarter of the tests' time."""
     gc.freeze()
 
 

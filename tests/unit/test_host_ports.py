@@ -97,7 +97,7 @@ def test_an_address_of_another_machine_stops_an_up_before_it_changes_anything(mo
     engine = engine_with(monkeypatch)
     monkeypatch.setattr(context, "Engine", lambda: engine)
     with pytest.raises(pulumi.RunError, match=f"BIND_ADDRESS: {NOT_OURS} is no address of this machine.* Nothing was changed"):
-        context._checked_engine(load(tmp_path, "dev", {"BIND_ADDRESS": NOT_OURS}))
+        context._checked_engine(load(tmp_path, "dev", {"BIND_ADDRESS": NOT_OURS}), tmp_path)
 
 
 def test_the_addresses_of_an_engine_elsewhere_are_its_own_business(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,9 +4,6 @@ The files are numbered because they run in that order: what needs the stack as i
 Needs a Docker engine, and the set-up that `make test-e2e` does.
 """
 
-import fcntl
-import os
-import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -16,7 +13,7 @@ from docker import DockerClient
 from ops import engine
 from tests.e2e import backups, machine
 from tests.e2e.environment import Stack
-from tests.e2e.project import Copy, end_processes, make_copy
+from tests.e2e.project import Copy, end_processes, only_copy
 
 PROJECT = "whatsapp-e2e"
 SECOND = "whatsapp-e2e-second"
@@ -54,15 +51,8 @@ def docker_client() -> Iterator[DockerClient]:
 @pytest.fixture(scope="session")
 def copy(docker_client: DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
     """The project in a folder of its own; whatever is made from it on the engine is removed at the end."""
-    with (Path(tempfile.gettempdir()) / f"{PROJECT}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # names on the engine are fixed, so that a run cleans up after one that was killed
-        _remove_from_engine(docker_client)
-        made = make_copy(tmp_path_factory.mktemp("e2e") / "project", os.environ)
-        try:
-            yield made
-        finally:
-            end_processes(made)
-            _remove_from_engine(docker_client)
+    with only_copy(PROJECT, tmp_path_factory.mktemp("e2e") / "project", lambda: _remove_from_engine(docker_client)) as made:
+        yield made
 
 
 def _remove_from_engine(client: DockerClient) -> None:

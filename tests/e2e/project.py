@@ -1,14 +1,16 @@
 """A copy of the project to work in, and its commands, run as a user runs them."""
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -144,6 +146,26 @@ class Copy:
     def processes(self) -> list[Process]:
         """The running processes that work in this copy."""
         return [process for process in running().values() if Path(process.directory) == self.folder]
+
+
+@contextlib.contextmanager
+def only_copy(name: str, folder: Path, remove: Callable[[], None]) -> Iterator[Copy]:
+    """The project in a folder of its own, for one run of tests at a time.
+
+    Args:
+        name: of what the tests make on the engine. It is fixed, so that a run cleans up after one that was killed.
+        folder: where to; it must not be there.
+        remove: takes away whatever bears that name, before the tests and after.
+    """
+    with (Path(tempfile.gettempdir()) / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        remove()
+        made = make_copy(folder, os.environ)
+        try:
+            yield made
+        finally:
+            end_processes(made)
+            remove()
 
 
 def make_copy(folder: Path, environment: Mapping[str, str]) -> Copy:

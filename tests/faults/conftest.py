@@ -1,14 +1,11 @@
 """One stack for all faults. Needs a Docker engine on this machine, root (or sudo without a password), and the set-up of `make test-faults`.
 
-The tests that are not marked `slow` are the ones for every change, which `make test` runs. Where the machine or its user can't cause a
-fault, the test is an expected failure that says why.
+The tests that are not marked `slow` are one of each kind, in a third of the time. Where the machine or its user can't cause a fault, the
+test is an expected failure that says why.
 """
 
-import fcntl
 import os
-import tempfile
 from collections.abc import Generator, Iterator
-from pathlib import Path
 
 import pytest
 from docker import DockerClient
@@ -17,7 +14,7 @@ from ops import engine
 from tests.e2e import machine
 from tests.e2e.data import Clients, Data
 from tests.e2e.environment import Stack
-from tests.e2e.project import Copy, end_processes, make_copy
+from tests.e2e.project import Copy, only_copy
 from tests.faults.root import UnableError
 from tests.faults.scene import Scene
 from tests.faults.table import FILE, Table
@@ -72,15 +69,8 @@ def docker_client() -> Iterator[DockerClient]:
 @pytest.fixture(scope="session")
 def copy(docker_client: DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
     """The project in a folder of its own; whatever is made from it on the engine is removed at the end."""
-    with (Path(tempfile.gettempdir()) / f"{PROJECT}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # names on the engine are fixed, so that a run cleans up after one that was killed
-        _remove(docker_client)
-        made = make_copy(tmp_path_factory.mktemp("faults") / "project", os.environ)
-        try:
-            yield made
-        finally:
-            end_processes(made)
-            _remove(docker_client)
+    with only_copy(PROJECT, tmp_path_factory.mktemp("faults") / "project", lambda: _remove(docker_client)) as made:
+        yield made
 
 
 def _remove(client: DockerClient) -> None:

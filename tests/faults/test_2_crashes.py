@@ -18,7 +18,8 @@ _IMAGES = {
     "audio-converter": "AUDIO_CONVERTER_IMAGE",
 }
 _QUICK = ("db",)
-_SECONDS_TO_COME_BACK = 90
+_SECONDS_TO_COME_BACK = 150
+"""Evolution API may have connected to RabbitMQ in the moment before that one ended: then it is started again after a minute."""
 
 
 @pytest.mark.parametrize("service", [*_QUICK, *(pytest.param(each, marks=pytest.mark.slow) for each in _IMAGES if each not in _QUICK)])
@@ -82,5 +83,3 @@ def test_every_service_comes_back_by_itself_when_its_process_was_killed_and_the_
             service, doctor, f"{scene.stack.project}-{service}-1: ended by itself and was restarted", f"make logs SERVICE={service}"
         )
     case.is_repaired(BY_ITSELF, seconds)
-    # Evolution API does not look for its broker again, whether it ended later than that one or not: the next `up` sees to it.
-    scene.stack.up()

@@ -67,9 +67,9 @@ class Credentials(pulumi.ComponentResource):
         if given is not None:
             return pulumi.Output.secret(given.get_secret_value())
         options = pulumi.ResourceOptions(parent=self)
-        return pulumi.Output.secret(
-            random.RandomPassword(resource_name(name), length=_GENERATED_LENGTH, special=False, opts=options).result
-        )
+        generated = random.RandomPassword(resource_name(name), length=_GENERATED_LENGTH, special=False, opts=options)
+        # Pulumi's mocks know no result unless a test makes one up.
+        return pulumi.Output.secret(generated.result.apply(lambda known: known or ""))
 
 
 def login_url(scheme: str, user: str, password: pulumi.Output[str], rest: pulumi.Input[str]) -> pulumi.Output[str]:

@@ -147,18 +147,21 @@ def _make(environment: Path, project: Path, *, tests: bool) -> None:
 def _ensure_venv_module() -> None:
     """Debian splits `ensurepip`, which venv needs, into a package of its own."""
     import importlib.util
-    import shutil
 
     if importlib.util.find_spec("ensurepip") and importlib.util.find_spec("venv"):
         return
+    sys.path.insert(0, str(PROJECT))  # as a program, this file has only its own folder there
+    from ops import apt
+
     package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+    if not apt.is_possible():
         raise BootstrapError(f"environment: this Python has no venv module: install it, on Debian with `sudo apt-get install {package}`")
     _say(f"environment: installing {package}")
     mend = f"install {package}, or another Python 3.11 or newer, yourself"
-    _run("the package lists", ["apt-get", "update", "-qq"], mend)
-    os.environ["DEBIAN_FRONTEND"] = "noninteractive"
-    _run(package, ["apt-get", "install", "-y", "-qq", "--no-install-recommends", package], mend)
+    apt.wait_for_others(_say)
+    os.environ |= apt.environment()
+    for command in apt.commands([package]):
+        _run(package, command, mend)
 
 
 def _run(what: str, command: list[str], mend: str) -> None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ops import apt
 from ops.setup.errors import SetupError
 from ops.setup.report import run, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 RELEASE = "bookworm"
+_MIRROR_LIST = "mirror+file:"
 _OTHER_RELEASES = frozenset({"bullseye", "trixie", "forky", "sid", "testing", "stable", "oldstable", "unstable"})
 
 
@@ -39,49 +39,61 @@ def install(what: str, packages: list[str], otherwise: str) -> None:
     Raises:
         SetupError: this isn't root on a Debian-like system, or apt-get fails.
     """
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+    if not apt.is_possible():
         raise SetupError(
             what, f"needs {' and '.join(packages)}, which only root on a Debian-like system can have installed here", otherwise
         )
     say(f"packages: installing {' '.join(packages)}")
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    run(what, ["apt-get", "update", "-qq"], f"see that the package mirror can be reached, or {otherwise}", env=environment)
-    command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
-    run(what, command, f"see apt's message, or {otherwise}", env=environment)
+    apt.wait_for_others(say)
+    for command in apt.commands(packages):
+        run(what, command, f"see the message, and that the package mirror can be reached, or {otherwise}", env=apt.environment())
 
 
-def mirrors(what: str, apt: Path) -> tuple[str, str]:
+def mirrors(what: str, folder: Path) -> tuple[str, str]:
     """The Debian mirror and the security mirror that this machine itself uses, from its apt directory.
 
     Args:
         what: what they are for, in the words of a failure.
-        apt: the directory, `/etc/apt`.
+        folder: apt's, `/etc/apt`.
 
     Raises:
         SetupError: it names no mirror of Debian.
     """
-    found = [source for source in sources(apt) if "main" in source.components and source.url.startswith(("http://", "https://"))]
+    found = [source for source in sources(folder) if "main" in source.components and source.url.startswith(("http://", "https://"))]
     # A mirror that has another release of Debian has this one too.
     mirror = next((source.url for source in found if source.suite == RELEASE), None) or next(
         (source.url for source in found if source.suite in _OTHER_RELEASES), None
     )
     if mirror is None:
         raise SetupError(
-            what, f"no Debian mirror is among apt's sources ({apt})", "add one there, or use images from a registry (IMAGES=registry)"
+            what, f"no Debian mirror is among apt's sources ({folder})", "add one there, or use images from a registry (IMAGES=registry)"
         )
     beside = f"{mirror.rstrip('/')}-security"  # where mirrors have it
     security = next((source.url for source in found if source.suite == f"{RELEASE}-security"), beside)
     return mirror.rstrip("/"), security.rstrip("/")
 
 
-def sources(apt: Path) -> Iterator[Source]:
-    """The package sources in an apt directory (`/etc/apt`), of both file formats (sources.list(5))."""
-    for file in [apt / "sources.list", *sorted((apt / "sources.list.d").glob("*.list"))]:
+def sources(folder: Path) -> Iterator[Source]:
+    """The package sources in apt's folder (`/etc/apt`), of both file formats (sources.list(5)), lists of mirrors unfolded."""
+    for file in [folder / "sources.list", *sorted((folder / "sources.list.d").glob("*.list"))]:
         if file.is_file():
-            yield from _one_line_sources(file.read_text())
-    for file in sorted((apt / "sources.list.d").glob("*.sources")):
+            for source in _one_line_sources(file.read_text()):
+                yield from _unfolded(source)
+    for file in sorted((folder / "sources.list.d").glob("*.sources")):
         for paragraph in re.split(r"\n\s*\n", file.read_text()):
-            yield from _paragraph_sources(paragraph)
+            for source in _paragraph_sources(paragraph):
+                yield from _unfolded(source)
+
+
+def _unfolded(source: Source) -> Iterator[Source]:
+    """The source; for one that names a list of mirrors, as those of Debian's cloud images do, each of them (apt-transport-mirror(1))."""
+    file = Path(source.url.removeprefix(_MIRROR_LIST))
+    if not source.url.startswith(_MIRROR_LIST):
+        yield source
+    elif file.is_file():
+        for line in file.read_text().splitlines():
+            if words := line.split("#")[0].split():
+                yield replace(source, url=words[0])
 
 
 def _one_line_sources(text: str) -> Iterator[Source]:

@@ -46,6 +46,17 @@ def test_the_mirror_is_the_one_of_this_machine(tmp_path: Path, files: dict[str, 
     assert debian.mirrors("an image", apt(tmp_path, **files)) == expected
 
 
+def test_a_list_of_mirrors_as_in_debians_cloud_images_is_unfolded(tmp_path: Path) -> None:
+    (tmp_path / "debian.list").write_text("# the nearest first\nhttps://near.example/debian\tpriority:1\nhttps://far.example/debian\n")
+    (tmp_path / "security.list").write_text("https://near.example/debian-security\n")
+    text = PARAGRAPHS.replace("http://mirror.example/debian-security/", f"mirror+file:{tmp_path}/security.list")
+    text = text.replace("http://mirror.example/debian", f"mirror+file:{tmp_path}/debian.list")
+    assert debian.mirrors("an image", apt(tmp_path, debian_sources=text)) == (
+        "https://near.example/debian",
+        "https://near.example/debian-security",
+    )
+
+
 @pytest.mark.parametrize(
     "files",
     [
@@ -53,8 +64,9 @@ def test_the_mirror_is_the_one_of_this_machine(tmp_path: Path, files: dict[str, 
         {"node_list": "deb http://node.example nodistro main\n"},
         {"main": "deb http://ubuntu.example/ubuntu jammy main\n"},
         {"main": "deb cdrom:[Debian] bookworm main\n"},
+        {"main": "deb mirror+file:/nowhere/debian.list bookworm main\n"},
     ],
-    ids=["disabled", "somebody's packages", "ubuntu", "a disc"],
+    ids=["disabled", "somebody's packages", "ubuntu", "a disc", "a list that is not there"],
 )
 def test_a_machine_without_a_debian_mirror_is_told_what_to_do(tmp_path: Path, files: dict[str, str]) -> None:
     with pytest.raises(SetupError, match=r"no Debian mirror is among apt's sources(.|\n)*IMAGES=registry"):

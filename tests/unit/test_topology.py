@@ -264,6 +264,8 @@ def test_the_compose_client_learns_what_a_service_needs_and_what_takes_a_restart
 def test_mocks_that_make_up_no_passwords_see_the_same_resources(dev: Recording, tmp_path: Path) -> None:
     silent = record(tmp_path, silent=True)
     assert sorted(each.name for each in silent.resources) == sorted(each.name for each in dev.resources)
+    assert silent.container("db").inputs["image"] == "postgres:16"
+    assert silent.container("minio").inputs["image"] == "quay.io/minio/minio"
 
 
 def test_evolution_waits_for_rabbitmq_before_it_starts_whoever_starts_it(dev: Recording) -> None:

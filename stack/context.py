@@ -1,5 +1,6 @@
 """What all services of a stack share: where they run, their images and their secrets."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,13 @@ from stack.network import app_network
 from stack.service import Host
 from stack.services import postgres_names, postgres_versions
 from stack.settings import Settings, SettingsError, load
+from stack.vocabulary import VolumeName
 from stack.volumes import data_volumes
+
+_ELSEWHERE = (
+    "APP_MOUNT_SOURCE: the engine is on another machine, which has not this folder: set APP_MOUNT_SOURCE=false, and the application runs "
+    "from its image."
+)
 
 
 @dataclass(frozen=True)
@@ -63,13 +70,15 @@ def prepare(settings: Settings, folder: Path) -> Context:
             left behind; nothing was changed.
     """
     naming = Naming(settings.project, settings.stack, settings.volume_names)
-    engine = None if _is_rehearsal() else _checked_engine(settings, folder)
+    engine = None if _is_rehearsal() else _checked_engine(settings, naming, folder)
     network, volumes = app_network(naming), data_volumes(naming, settings.protect_volumes)
     return Context(
         settings=settings,
         credentials=Credentials(settings),
         images=Images(settings, folder),
-        host=Host(naming, folder, network, volumes, settings.bind_address, settings.tz, engine, settings.confidential_texts()),
+        host=Host(
+            naming, folder, network, volumes, settings.bind_address, settings.tz, engine, settings.confidential_texts(), _cores(engine)
+        ),
         folder=folder,
     )
 
@@ -79,13 +88,27 @@ def _is_rehearsal() -> bool:
     return pulumi.runtime.is_dry_run() or isinstance(runtime.get_monitor(), MockMonitor)
 
 
-def _checked_engine(settings: Settings, folder: Path) -> Engine:
+def _cores(engine: Engine | None) -> float:
+    """How many cores the engine has. A preview asks it too, where there is one; what it shows would differ from what the `up` does."""
+    if isinstance(runtime.get_monitor(), MockMonitor):
+        return math.inf
+    try:
+        return (engine or Engine()).cores
+    except EngineError:
+        return math.inf
+
+
+def _checked_engine(settings: Settings, naming: Naming, folder: Path) -> Engine:
     try:
         engine = Engine()
     except EngineError as error:
         raise pulumi.RunError(str(error)) from error
     if names := foreign.containers(engine.api, settings.project, settings.stack):
         raise pulumi.RunError("\n".join(foreign.refusal(settings.project, names)))
+    if others := foreign.users_of(engine.api, map(naming.volume, VolumeName), settings.stack):
+        raise _refused("Others write to this stack's data; nothing was changed", others)
+    if settings.app_mount_source and not engine.is_local:
+        raise _refused("The sources can't be mounted; nothing was changed", [_ELSEWHERE])
     if wrong := engine.address_problem(settings.bind_address):
         raise pulumi.RunError(f"{wrong} Nothing was changed.")
     if renamed := foreign.renaming(engine.api, settings.project, settings.stack, folder):

@@ -102,12 +102,17 @@ class Engine:
                 f"No Docker engine answers ({error}). Start it (`make up` does where it may), or point DOCKER_HOST at one."
             ) from error
         self.connected = datetime.now(UTC)
-        self.is_local: bool = self._client.api.base_url.startswith(("http+docker://", "http://localhost", "http+unix://"))
+        self.is_local: bool = self._client.api.base_url.startswith(("http+docker://local", "http://localhost", "http://127.0.0.1"))
 
     @property
     def api(self) -> docker.APIClient:
         """The engine's own interface, for what only one service needs."""
         return self._client.api
+
+    @property
+    def cores(self) -> int:
+        """How many cores it has. It refuses a container that is to get more."""
+        return int(self.api.info()["NCPU"])
 
     def state(self, container_id: str) -> ContainerState:
         """The state of one container."""

@@ -30,6 +30,22 @@ def refusal(project: str, names: Iterable[str]) -> tuple[str, str, str]:
     )
 
 
+def users_of(engine: APIClient, volumes: Iterable[str], stack: str) -> list[str]:
+    """A sentence for each running container that may write to one of the volumes, and is not of the stack.
+
+    It need not be of the project: Compose takes any volume as an external one, and so does `docker run`.
+    """
+    wanted = set(volumes)
+    found = engine.containers(filters={"volume": sorted(wanted)})  # without `all`: those that run
+    return sorted(
+        f"{each['Names'][0].lstrip('/')} runs on volume {mount['Name']}: stop it, or take the volume away from it. "
+        "Two servers on one volume destroy it."
+        for each in found
+        for mount in each.get("Mounts", ())
+        if (each.get("Labels") or {}).get(STACK_LABEL) != stack and mount.get("Name") in wanted and mount.get("RW")
+    )
+
+
 def renaming(engine: APIClient, project: str, stack: str, folder: Path) -> str | None:
     """Why the stack can't get the project's name: it is there under another one, as are its volumes; None when it isn't.
 

@@ -3,6 +3,7 @@
 The forms that the Docker provider needs are all here, each with its reason (tried on a real engine with pulumi-docker 5.2).
 """
 
+import math
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,7 @@ class Host:
         time_zone: of all containers.
         engine: where gates look; None in a preview and under mocks, where gates pass.
         confidential: texts that must not be shown, wherever a plain value holds one.
+        cores: how many the engine has; without end where it can't be asked.
     """
 
     naming: Naming
@@ -45,6 +47,7 @@ class Host:
     time_zone: str
     engine: Engine | None
     confidential: frozenset[str] = frozenset()
+    cores: float = math.inf
 
     def guarded(self, value: pulumi.Input[str]) -> pulumi.Input[str]:
         """The value, as a secret when it holds a text that must not be shown."""
@@ -106,7 +109,7 @@ class Service(pulumi.ComponentResource):
             restart="unless-stopped",
             memory=spec.limits.memory_mib,
             memory_swap=spec.limits.memory_mib,  # without it a refresh sees the engine's default as drift; equal means no swap
-            cpus=cores(spec.limits.cpus),
+            cpus=cores(min(spec.limits.cpus, self._host.cores)),  # the engine refuses a limit that limits nothing
             capabilities=docker.ContainerCapabilitiesArgs(adds=[f"CAP_{name}" for name in spec.capabilities] or None, drops=["ALL"]),
             security_opts=["no-new-privileges:true"],
             log_driver="json-file",

@@ -12,6 +12,7 @@ import pytest
 
 from stack import context, host_ports, ports
 from stack.engine import Engine
+from stack.naming import Naming
 from stack.settings import load
 
 NOT_OURS = "192.0.2.200"
@@ -96,8 +97,9 @@ def test_an_address_of_another_machine_is_no_held_port(monkeypatch: pytest.Monke
 def test_an_address_of_another_machine_stops_an_up_before_it_changes_anything(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     engine = engine_with(monkeypatch)
     monkeypatch.setattr(context, "Engine", lambda: engine)
+    settings = load(tmp_path, "dev", {"BIND_ADDRESS": NOT_OURS})
     with pytest.raises(pulumi.RunError, match=f"BIND_ADDRESS: {NOT_OURS} is no address of this machine.* Nothing was changed"):
-        context._checked_engine(load(tmp_path, "dev", {"BIND_ADDRESS": NOT_OURS}), tmp_path)
+        context._checked_engine(settings, Naming(settings.project, settings.stack), tmp_path)
 
 
 def test_the_addresses_of_an_engine_elsewhere_are_its_own_business(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ Its event stream (`--json`) has everything that is needed to say it better.
 from __future__ import annotations
 
 import re
+import shlex
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,9 @@ _WORDS = {
 }
 _KEPT = "kept, with its data"
 _FOUND = "found, with its data"
+
+BUILD_PRINTS = "what it prints: "
+"""Stands before the command that repeats a failed build."""
 
 _QUIET_SECONDS = 5.0
 """After so long without news, say what is being waited for; then after twice as long, and so on, up to the longest."""
@@ -175,7 +179,7 @@ class Progress:
         self._line(subject, "failed", "red")
         if build := _inputs(metadata).get("build"):
             # The provider keeps the build's output to itself.
-            self._failed.setdefault(subject, []).append(f"what it prints: {build_command(build)}")
+            self._failed.setdefault(subject, []).append(f"{BUILD_PRINTS}{build_command(build)}")
 
     def _message(self, message: dict[str, Any]) -> None:
         severity, text = message.get("severity", ""), message.get("message", "").strip()
@@ -249,14 +253,14 @@ def _because(metadata: dict[str, Any]) -> str:
 
 def build_command(build: dict[str, Any]) -> str:
     """The command that repeats a build of the provider and shows what it prints."""
-    words = ["DOCKER_BUILDKIT=1", "docker", "build"]
+    words = ["DOCKER_BUILDKIT=1", "docker", "build", "--progress", "plain"]
     words += ["--network", build["networkMode"]] if build.get("networkMode") else []
     words += ["--target", build["target"]] if build.get("target") else []
     for key, value in (build.get("buildArgs") or {}).items():
         words += ["--build-arg", f"{key}={value}"]
     for secret in build.get("secrets") or []:
         words += ["--secret", f"id={secret['id']},src={secret['src']}"]
-    return " ".join([*words, build["context"]])
+    return shlex.join([*words, build["context"]])
 
 
 def plain(message: str) -> str:

@@ -218,7 +218,7 @@ def test_a_build_that_fails_says_how_to_see_its_own_output(progress: Progress) -
     progress.event(message("error", "1 error occurred:\n\t* Error running buildx build: exit code: 1\n\n", urn))
     progress.event({"resOpFailedEvent": metadata("create", urn, IMAGE, new={"inputs": {"build": build}})})
     arguments = "--network host --target dev --build-arg BASE_IMAGE=base:12 --secret id=ca_bundle,src=/etc/ca.pem /p/images/redis"
-    command = f"DOCKER_BUILDKIT=1 docker build {arguments}"
+    command = f"DOCKER_BUILDKIT=1 docker build --progress plain {arguments}"
     assert progress.failures == [
         "image redis: Error running buildx build: exit code: 1",
         "image redis: what it prints: " + command,

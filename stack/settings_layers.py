@@ -9,7 +9,10 @@ from dotenv.parser import Binding, parse_stream
 
 from stack.reading import UnreadableError, text_of
 
+_NOT_FILLED_IN = "which is not filled in here: write the value itself, or put it in single quotes when ${...} is part of it"
 _FORM = "write a name, an equals sign and a value (quotes closed)"
+_REFERENCE = re.compile(r"\$\{[^}]*\}")
+_SINGLE_QUOTED = re.compile(r"[^=]*=\s*'")
 _NAME = re.compile(r"\s*(?:export\s+)?([A-Z_][A-Z0-9_]*)\s*[=:]")
 
 
@@ -67,6 +70,8 @@ def read_env(project: Path, file: str, problems: list[Problem], text: str | None
                 twice = f"{binding.key} ({place}) is given before, at {values[binding.key].place}: keep one of the two."
                 problems.append(Problem(place, twice))
             values[binding.key] = Given(binding.value, place)
+            if _REFERENCE.search(binding.value) and not _SINGLE_QUOTED.match(binding.original.string):
+                problems.append(Problem(place, f"{binding.key} ({place}) refers to another variable, {_NOT_FILLED_IN}."))
     return values
 
 

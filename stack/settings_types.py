@@ -14,7 +14,9 @@ from stack.naming import is_project_name
 # A reference as registries and the engine take it: [host[:port]/]path[:tag][@digest]; source: the OCI distribution specification.
 _HOST = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*(?::[0-9]+)?/)?"
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_IMAGE_REFERENCE = re.compile(rf"{_HOST}{_COMPONENT}(?:/{_COMPONENT})*(?::[\w][\w.-]{{0,127}})?(?:@sha256:[0-9a-f]{{64}})?")
+_IMAGE_REFERENCE = re.compile(rf"({_HOST}{_COMPONENT}(?:/{_COMPONENT})*)(?::[\w][\w.-]{{0,127}})?(?:@sha256:[0-9a-f]{{64}})?")
+_LONGEST_IMAGE_NAME = 255
+_HIGHEST_PORT = 65535
 
 # What every image, URL, configuration file and shell on the way can carry: printable ASCII without blanks, quotes and backslash.
 _SECRET = re.compile(r"""[!-~]+""")
@@ -37,9 +39,16 @@ _NO_MAIL_DOMAINS = frozenset({"arpa", "invalid", "local", "localhost", "onion", 
 
 
 def _image_reference(value: str) -> str:
-    if not _IMAGE_REFERENCE.fullmatch(value):
+    found = _IMAGE_REFERENCE.fullmatch(value)
+    if not found or not _is_image_name(found[1]):
         raise ValueError("is not an image reference: write [registry/]name[:tag][@sha256:digest], in lower case, as in postgres:16.1")
     return value
+
+
+def _is_image_name(name: str) -> bool:
+    """Whether the engine takes it: not one that is too long, has no possible port, or would be an image's id."""
+    port = re.match(r"[^/:]+:(\d+)/", name)
+    return len(name) <= _LONGEST_IMAGE_NAME and not re.fullmatch("[0-9a-f]{64}", name) and (not port or 0 < int(port[1]) <= _HIGHEST_PORT)
 
 
 def _not_empty(otherwise: str) -> AfterValidator:

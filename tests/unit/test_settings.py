@@ -46,6 +46,11 @@ def test_the_shell_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         ("POSTGRES_IMAGE=Postgres:16", "is not an image reference"),
         ("POSTGRES_IMAGE=postgres:", "is not an image reference"),
         ("POSTGRES_IMAGE=", "is not an image reference"),
+        ("POSTGRES_IMAGE=registry.example:99999/postgres", "is not an image reference"),
+        (f"POSTGRES_IMAGE={'a' * 256}", "is not an image reference"),
+        (f"POSTGRES_IMAGE={'a1' * 32}", "is not an image reference"),
+        ("EVOLUTION_SERVER_URL=http://${HOST}:8080", "refers to another variable, which is not filled in here"),
+        ('POSTGRES_PASSWORD="pass${WORD}word"', "refers to another variable, which is not filled in here"),
         ("POSTGRES_PASSWORD=", "is empty"),
         ("POSTGRES_PASSWORD='two words'", "holds characters that the images can't take"),
         ("POSTGRES_PASSWORD=ação", "holds characters that the images can't take"),
@@ -231,3 +236,13 @@ def test_urls_have_the_host_on_which_ports_are_published(tmp_path: Path, address
 
 def test_an_address_is_given_to_the_engine_as_it_gives_it_back(tmp_path: Path) -> None:
     assert load(tmp_path, "dev", {"BIND_ADDRESS": "FD00:0::0001"}).bind_address == "fd00::1", "any other form is drift at every refresh"
+
+
+def test_a_value_in_single_quotes_is_taken_as_it_stands(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("POSTGRES_PASSWORD='pass${WORD}word'\n")
+    assert load(tmp_path, "dev", {}).postgres_password.get_secret_value() == "pass${WORD}word"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("reference", ["registry.example:5000/team/postgres:16", "localhost:5000/postgres", f"postgres@sha256:{'a1' * 32}"])
+def test_references_as_the_engine_takes_them_are_taken(tmp_path: Path, reference: str) -> None:
+    assert load(tmp_path, "dev", {"POSTGRES_IMAGE": reference}).postgres_image == reference

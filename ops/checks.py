@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import dataclass
 
+from ops import engine
 from ops.console import say
 from ops.errors import OperatorError
 from ops.session import FOLDER, open_session
@@ -61,12 +62,14 @@ def run(group: str, extra: tuple[str, ...]) -> None:
         OperatorError: a step failed; it is named.
     """
     elsewhere = group == "contract" and CONTRACT_URL in os.environ
+    environment = dict(os.environ)
     if not elsewhere and not _NEEDS_NO_MACHINE.issuperset(GROUPS[group]):
         open_session("dev")  # here, where it can be watched: on a fresh machine it takes minutes
+        environment |= engine.chosen()
     for step in GROUPS[group]:
         say(f"== {step.name}", "cyan")
         begun = time.monotonic()
-        code = subprocess.run([sys.executable, "-m", *step.command, *extra], cwd=FOLDER, check=False).returncode
+        code = subprocess.run([sys.executable, "-m", *step.command, *extra], cwd=FOLDER, env=environment, check=False).returncode
         if code:
             raise OperatorError(f"Failed: {step.name} (exit code {code}).", mend=f"Alone: {step.alone}")
         say(f"== {step.name}: passed, {time.monotonic() - begun:.1f} s", "green")

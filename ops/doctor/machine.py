@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,17 +25,21 @@ _LEAST_DISK_GIB, _LITTLE_DISK_GIB = 1.0, 5.0
 _LEAST_MEMORY_GIB = 1.5
 """The eight containers take 0.4 GiB at idle; images are built beside them."""
 
+_READ_BY_CONTAINERS = ("src", "scripts", "tasks", "alembic", "alembic.ini", "images", "simulator")
+
 _CLOCK_SECONDS = 30
 """Presigned addresses and WhatsApp's own messages carry times; MinIO refuses what is 15 minutes off."""
 
 
 def machine(client: DockerClient, folder: Path) -> Iterator[Finding]:
-    """Look at the engine, at the disks of the engine and of `folder`, at memory and the clock."""
+    """Look at the engine, at the disks of the engine and of `folder`, at memory, the sources and the clock."""
     before = datetime.now(UTC)
     info = client.info()
     yield engine_version(client.api.api_version, info)
     yield from _disks(info, folder)
     yield memory(info["MemTotal"] / _GIB)
+    if sys.platform == "linux":  # elsewhere the engine's own machine gives everybody what it mounts from here
+        yield sources(folder)
     yield clock(info.get("SystemTime", ""), before, datetime.now(UTC))
 
 
@@ -67,6 +74,21 @@ def memory(total_gib: float) -> Finding:
     if total_gib < _LEAST_MEMORY_GIB:
         return warning("memory", f"{said}: tight for eight containers", "use a machine, or give Docker's own one, at least 2 GiB")
     return good("memory", said)
+
+
+def sources(folder: Path) -> Finding:
+    """Whether the containers' users can read what of the project is mounted, or copied into images: git makes files by the user's umask."""
+    for name in _READ_BY_CONTAINERS:
+        place = folder / name
+        for path in (place, *(Path(parent) / each for parent, folders, files in os.walk(place) for each in (*folders, *files))):
+            mode = path.lstat().st_mode if path.exists() else None
+            if mode is None or stat.S_ISLNK(mode) or path.name == "__pycache__":
+                continue
+            needed = stat.S_IROTH | stat.S_IXOTH if stat.S_ISDIR(mode) else stat.S_IROTH
+            if mode & needed != needed:
+                said = f"{path.relative_to(folder)} can't be read by the users in the containers, who are none of this machine's"
+                return bad("sources", said, f"chmod -R go+rX {' '.join(_READ_BY_CONTAINERS)}")
+    return good("sources", "the containers can read them")
 
 
 def clock(engine_time: str, before: datetime, after: datetime) -> Finding:

@@ -11,7 +11,7 @@ import pytest
 from ops.doctor import guard, plans
 from ops.doctor.credentials import trials, verdict
 from ops.doctor.findings import Verdict
-from ops.doctor.machine import clock, disk, engine_version, memory
+from ops.doctor.machine import clock, disk, engine_version, memory, sources
 from ops.doctor.running import condition
 from ops.doctor.trouble import SIGNS, signs_in
 from ops.errors import OperatorError
@@ -76,6 +76,20 @@ def test_little_memory_is_a_warning() -> None:
 )
 def test_a_clock_that_is_minutes_off_is_bad_in_either_direction(told: str, verdict: Verdict) -> None:
     assert clock(told, NOW, NOW + timedelta(seconds=1)).verdict is verdict
+
+
+@pytest.mark.parametrize(("name", "mode"), [("src/main.py", 0o640), ("src/deep", 0o754), ("images/redis.sh", 0o700)])
+def test_sources_that_a_strict_umask_hides_from_the_containers_are_named_with_the_mend(tmp_path: Path, name: str, mode: int) -> None:
+    (tmp_path / "src" / "deep").mkdir(parents=True)
+    (tmp_path / "images").mkdir()
+    for file in ("src/main.py", "src/deep/module.py", "images/redis.sh"):
+        (tmp_path / file).touch()
+    assert sources(tmp_path).verdict is Verdict.GOOD
+    (tmp_path / name).chmod(mode)
+    found = sources(tmp_path)
+    assert found.verdict is Verdict.BAD
+    assert found.said.startswith(f"{name} can't be read")
+    assert found.mend.startswith("chmod -R go+rX src ")
 
 
 def test_the_guard_refuses_an_up_with_all_reasons_and_their_mends(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from ops.doctor.findings import Finding, bad, good
+from ops.doctor.instances import login
 from stack.engine import NO_ANSWER, ProbeResult, run_probe
 from stack.vocabulary import ServiceName
 
@@ -89,16 +90,11 @@ def verdict(container: str, result: ProbeResult) -> Finding:
 
 def trials(environment: Mapping[str, str]) -> Iterator[Trial]:
     """The log-ins that Evolution API does, from its environment."""
-    database, queue = urlsplit(environment["DATABASE_CONNECTION_URI"]), urlsplit(environment["RABBITMQ_URI"])
+    queue = urlsplit(environment["RABBITMQ_URI"])
     yield Trial(
         ServiceName.EVOLUTION_POSTGRES,
         'psql -h "$DOCTOR_HOST" -U "$DOCTOR_USER" -d "$DOCTOR_DATABASE" -tAqc "select 1" 2>&1 >/dev/null',
-        {
-            "PGPASSWORD": unquote(database.password or ""),
-            "DOCTOR_HOST": database.hostname or "",
-            "DOCTOR_USER": unquote(database.username or ""),
-            "DOCTOR_DATABASE": database.path.lstrip("/"),
-        },
+        login(environment),
     )
     yield Trial(
         ServiceName.REDIS,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ops.doctor.credentials import credentials
 from ops.doctor.findings import Finding, bad, good, warning
+from ops.doctor.instances import instances
 from ops.doctor.trouble import signs_in
 from ops.status import Status, look
 from stack.engine import run_probe
@@ -32,9 +33,9 @@ def running(client: DockerClient, stack: str) -> Iterator[Finding]:
         OperatorError: there are none.
     """
     seen = look(client, stack)
-    with ThreadPoolExecutor(max_workers=len(seen) + 2) as pool:
+    with ThreadPoolExecutor(max_workers=len(seen) + 3) as pool:
         # These wait for answers, and a service that hangs gives none.
-        asked = [pool.submit(list, ask(client, seen)) for ask in (credentials, _application)]
+        asked = [pool.submit(list, ask(client, seen)) for ask in (credentials, instances, _application)]
         for each, lines in zip(seen, pool.map(lambda each: _log(client, each), seen), strict=True):
             yield from condition(each)
             yield from log(each, lines)

@@ -11,6 +11,7 @@ import pytest
 from ops.doctor import guard, plans
 from ops.doctor.credentials import trials, verdict
 from ops.doctor.findings import Verdict
+from ops.doctor.instances import strangers
 from ops.doctor.machine import clock, disk, engine_version, memory, sources
 from ops.doctor.running import condition
 from ops.doctor.trouble import SIGNS, signs_in
@@ -76,6 +77,13 @@ def test_little_memory_is_a_warning() -> None:
 )
 def test_a_clock_that_is_minutes_off_is_bad_in_either_direction(told: str, verdict: Verdict) -> None:
     assert clock(told, NOW, NOW + timedelta(seconds=1)).verdict is verdict
+
+
+def test_instances_that_evolution_does_not_load_are_told_with_the_setting_that_does() -> None:
+    (found,) = strangers(["evolution_exchange", "evolution"], "evolution")
+    assert found.verdict is Verdict.WARNING
+    assert "instances of the client name evolution_exchange" in found.said
+    assert found.mend.startswith("EVOLUTION_CLIENT_NAME=evolution_exchange in the settings")
 
 
 @pytest.mark.parametrize(("name", "mode"), [("src/main.py", 0o640), ("src/deep", 0o754), ("images/redis.sh", 0o700)])

@@ -23,7 +23,7 @@ EXPOSE 8000
 
 # The migration becomes the server (exec), so that the server is the container's first process and receives its signals.
 FROM runtime AS dev
-CMD ["python", "-m", "tasks.migrate", "--then", \
+CMD ["python", "-m", "tasks.migrate", "--needs", "src.main", "--then", \
      "uvicorn", "src.main:app", "--host", "0.0.0.0", "--port", "8000", "--no-access-log", "--log-config", "src/logging.json", \
      "--timeout-graceful-shutdown", "5", \
      "--reload", "--reload-dir", "src", "--reload-dir", "scripts", "--reload-dir", "tasks", "--reload-dir", "alembic"]

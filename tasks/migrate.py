@@ -1,10 +1,11 @@
-"""Brings the database's schema to what this code expects: `python -m tasks.migrate [--then COMMAND ...]`.
+"""Brings the database's schema to what this code expects: `python -m tasks.migrate [--needs MODULE] [--then COMMAND ...]`.
 
 Safe when several replicas start at once: one migrates, the others wait for it and find nothing left to do.
 """
 
 import argparse
 import asyncio
+import importlib
 import logging
 import os
 import signal
@@ -129,8 +130,11 @@ def _lock_kept() -> Fault:
 def main(arguments: list[str] | None = None) -> None:
     """Migrate, then become the command after --then, which keeps this process's id and so receives the container's signals."""
     parser = argparse.ArgumentParser(description="Bring the database's schema to what this code expects.")
+    # A reloader goes on without the program that it could not load: its container would run, and never serve.
+    parser.add_argument("--needs", metavar="MODULE", help="a module that must be importable before the command is run")
     parser.add_argument("--then", nargs=argparse.REMAINDER, metavar="COMMAND", help="a command to run in place of this process afterwards")
-    following: list[str] = parser.parse_args(arguments).then or []
+    given = parser.parse_args(arguments)
+    following: list[str] = given.then or []
     # The first process of a container gets no default action for SIGTERM: without this, a stop would wait to be killed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     settings = load_settings_or_exit()
@@ -140,6 +144,8 @@ def main(arguments: list[str] | None = None) -> None:
     except MigrationError as error:
         exit_with(f"The database was not migrated. {error.fault}")
     _log.info("the database's schema is up to date")
+    if given.needs:
+        importlib.import_module(given.needs)
     if following:
         sys.stdout.flush()
         os.execvp(following[0], following)  # noqa: S606  # a list, no shell

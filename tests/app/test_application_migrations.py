@@ -206,6 +206,14 @@ async def test_the_following_command_is_not_run_when_the_migration_failed(postgr
     assert "served" not in output
 
 
+async def test_the_following_command_is_not_run_when_what_it_needs_can_not_be_imported(database_url: str) -> None:
+    process = start(database_url, "--needs", "src.no_such_module", "--then", "echo", "served")
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "No module named 'src.no_such_module'" in errors
+    assert "served" not in output
+
+
 async def test_a_stop_ends_the_wait_for_the_database(closed_port: int) -> None:
     process = start(f"postgresql://app:x@127.0.0.1:{closed_port}/app")
     assert process.stdout

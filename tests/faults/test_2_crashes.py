@@ -34,20 +34,22 @@ def test_a_service_that_ends_at_its_start_is_named_with_its_last_words(scene: Sc
         case.is_repaired_by_up(BY_SETTING)
 
 
-def test_an_application_that_ends_at_its_start_is_named_with_its_last_words(scene: Scene) -> None:
-    """Its image is built from the project, so it is a mistake in the project that ends it: in a migration."""
+@pytest.mark.parametrize("file", ["alembic/versions/9999_broken.py", "src/messages/routes.py"])
+def test_an_application_that_ends_at_its_start_is_named_with_its_last_words(scene: Scene, file: str) -> None:
+    """Its image is built from the project, so it is a mistake in the project that ends it: in a migration, or in what it serves."""
     stack = scene.stack
     stack.settled = False
-    case = Case(scene, "crash at start", ("app",))
-    migration = stack.copy.folder / "alembic" / "versions" / "9999_broken.py"
-    migration.write_text(f'raise RuntimeError("{LAST_WORDS}")\n', encoding="utf-8")
+    case = Case(scene, f"crash at start, by {file.partition('/')[0]}", ("app",))
+    broken = stack.copy.folder / file
+    before = broken.read_text(encoding="utf-8") if broken.exists() else None
+    broken.write_text(f'raise RuntimeError("{LAST_WORDS}")\n', encoding="utf-8")
     try:
         stack.client.api.restart(stack.container("app").id)
         failed = stack.fails()
     finally:
-        migration.unlink()
+        broken.unlink() if before is None else broken.write_text(before, encoding="utf-8")
     case.is_told("app", failed, "app does not stay up", LAST_WORDS, "make logs SERVICE=app")
-    case.is_repaired_by_up("migration mended, `make up`")
+    case.is_repaired_by_up("mistake mended, `make up`")
 
 
 def test_an_application_with_a_setting_that_it_refuses_is_named_with_what_it_says_of_it(scene: Scene) -> None:

@@ -65,6 +65,12 @@ UNION ALL SELECT format('extension %I', extname) FROM pg_catalog.pg_extension
 UNION ALL SELECT format('large objects: %s', count(*)) FROM pg_catalog.pg_largeobject_metadata
 ORDER BY 1
 """
+_CONNECTED = """
+SELECT format('%s, user %s on %s (process %s)', coalesce(nullif(application_name, ''), 'a client'), usename, datname, pid)
+FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() ORDER BY 1
+"""
+_SECONDS_OF_A_CHECK = 1.0
+"""Longer than the connection of a health check is there."""
 _BY_HAND = "SELECT name FROM pg_catalog.pg_file_settings WHERE sourcefile LIKE '%postgresql.auto.conf' ORDER BY 1"
 
 
@@ -125,9 +131,11 @@ class Copy:
             helper = self._create()
             self.client.api.start(helper)
             self._wait(helper)
+            self._refuse_others(helper)
             say("copying with the new version's own tools")
             inside.text(self.client, helper, ("bash", "-c", _COPY))
             tables = self._compare(helper)
+            self._refuse_others(helper)
             self._tell_what_stays(helper)
             self.client.api.stop(helper, timeout=_STOP_SECONDS)
         except InsideError as error:
@@ -183,6 +191,19 @@ class Copy:
             time.sleep(_POLL_SECONDS)
         said = self.client.api.logs(helper, tail=10).decode(errors="replace")
         raise OperatorError("The new version did not start.", said, _AS_IT_WAS)
+
+    def _refuse_others(self, helper: str) -> None:
+        """See that nobody else is connected to the old server: what they write after the copy was read would not be in it."""
+        connected = self._ask(helper, self.old.service, "template1", _CONNECTED)
+        if connected:
+            time.sleep(_SECONDS_OF_A_CHECK)
+            connected = [each for each in self._ask(helper, self.old.service, "template1", _CONNECTED) if each in connected]
+        if connected:
+            raise OperatorError(
+                f"Others are connected to {self.old.service}, and what they write may be missing in the copy: {'; '.join(connected)}.",
+                _AS_IT_WAS,
+                "End these connections (pgAdmin, a psql that is open), then run it again.",
+            )
 
     def _compare(self, helper: str) -> int:
         """Compare what both servers have; how many tables there are."""

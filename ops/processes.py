@@ -96,7 +96,9 @@ def host_name() -> str:
 
 
 def running() -> dict[int, Process]:
-    """The processes that this user may look at, by pid. Without /proc (macOS) only what a signal can tell: nothing."""
+    """The processes that this user may look at, by pid."""
+    if not Path("/proc/self").exists():
+        return _by_psutil()
     found = {}
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -108,6 +110,15 @@ def running() -> dict[int, Process]:
                 directory=str((entry / "cwd").readlink()),
             )
     return found
+
+
+def _by_psutil() -> dict[int, Process]:
+    """The same where there is no /proc, as on macOS."""
+    import psutil  # noqa: PLC0415 - a tenth of a second, which /proc does not cost
+
+    asked = psutil.process_iter(["pid", "ppid", "cmdline", "cwd"], ad_value=None)
+    each = (process.info for process in asked)
+    return {info["pid"]: Process(info["pid"], info["ppid"] or 0, tuple(info["cmdline"] or ()), info["cwd"] or "") for info in each}
 
 
 def end(processes: Iterable[Process], grace: float = 2.0) -> None:

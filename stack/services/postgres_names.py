@@ -78,11 +78,28 @@ def problems(engine: APIClient, settings: Settings) -> Iterator[str]:
     """A sentence for each database that an `up` would leave behind."""
     for service, names in wanted(settings).items():
         found = container_of(engine, settings.project, service)
-        if found is None or not uses_the_volume(found, settings, service) or _names_given(found) == names:
+        if found is not None and not uses_the_volume(found, settings, service):
+            yield from _forgotten(found, settings, service)
+            continue
+        if found is None or _names_given(found) == names:
             continue
         cluster = _cluster(engine, found)
         if names not in {cluster.names, cluster.agreed}:
             yield refusal(service, settings.stack, cluster.names, names)
+
+
+def _forgotten(found: Mapping[str, Any], settings: Settings, service: ServiceName) -> Iterator[str]:
+    """What is wrong when the settings no longer name the volume with the data, as after an upgrade whose lines in them were lost."""
+    setting = f"{PREFIXES[service]}_VOLUME"
+    prefix = f"{settings.project}_"
+    volume = next((str(mount["Name"]) for mount in found["Mounts"] if mount.get("Name", "").startswith(prefix)), None)
+    if volume is None or setting.lower() in settings.model_fields_set:
+        return  # the settings name another one, on purpose
+    yield (
+        f"{service}: its data is in the volume {volume}, and {setting}, which said so, is not given any more. To go on: "
+        f"{setting}={volume.removeprefix(prefix)}, and {PREFIXES[service]}_IMAGE of that data's version. To go back to the data of before: "
+        f"{setting}={settings.volume_names[VOLUMES[service]]}."
+    )
 
 
 def refusal(service: ServiceName, stack: str, had: Names, names: Names) -> str:

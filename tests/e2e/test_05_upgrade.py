@@ -169,6 +169,19 @@ def test_an_upgrade_needs_a_yes_and_an_image_of_a_newer_version_that_can_be_had(
     assert stack.picture() == before
 
 
+def test_an_upgrade_while_somebody_is_connected_is_refused(stack: Stack) -> None:
+    before = stack.picture()
+    opened = stack.client.api.exec_create(
+        stack.container(_SERVICE).id, ["psql", "-U", "evolution", "-d", "evolution", "-c", "SELECT pg_sleep(60)"]
+    )
+    stack.client.api.exec_start(opened["Id"], detach=True)
+    refused = stack.make("upgrade-postgres", SERVICE=_SERVICE, IMAGE=_NEW, YES="1")
+    assert refused.code != 0, refused.told
+    refused.assert_tells(f"Others are connected to {_SERVICE}", "psql, user evolution on evolution")
+    assert stack.picture() == before
+    stack.assert_works()
+
+
 def test_an_upgrade_that_is_stopped_leaves_everything_as_it_was(stack: Stack, data: Data, looked: dict[str, str]) -> None:
     before, parts = stack.container(_SERVICE).identity, _parts(stack)
     run = _begin(stack, _NEW, "copying")
@@ -212,8 +225,15 @@ def test_an_upgrade_that_is_killed_completes_when_it_is_run_again_and_at_its_end
 
 def test_the_old_volume_is_kept_so_that_going_back_is_a_setting(stack: Stack, data: Data, looked: dict[str, str]) -> None:
     _psql(stack, "UPDATE e2e SET value = 'written by the new version'")
-    stack.write()
-    stack.up()
+    before = stack.picture()
+    stack.write()  # without the two lines that the upgrade wrote
+    forgotten = stack.fails()
+    forgotten.assert_tells(
+        f"its data is in the volume {stack.project}_postgres_evo_data_18", "EVOLUTION_POSTGRES_VOLUME=postgres_evo_data."
+    )
+    assert stack.picture() == before
+    with stack.with_settings(EVOLUTION_POSTGRES_VOLUME="postgres_evo_data"):
+        stack.up()
     _assert_serves(stack, "15", data, looked)
 
 

@@ -201,7 +201,7 @@ class Copy:
         if connected:
             raise OperatorError(
                 f"Others are connected to {self.old.service}, and what they write may be missing in the copy: {'; '.join(connected)}.",
-                _AS_IT_WAS,
+                "The stack is as it was.",
                 "End these connections (pgAdmin, a psql that is open), then run it again.",
             )
 

@@ -3,7 +3,8 @@
 It runs the probe itself, through the engine, so a start takes as long as the service needs and not as long as the engine's calm
 interval of health checks; and it runs at every `up`, so a stack that isn't healthy never reports success. It mends what a start can mend:
 a container that was stopped, paused or is caught in a crash loop is started once more; one whose dependency started after it is restarted,
-and so is one that ran before, and doesn't answer any more, and one whose probe says that nothing else helps.
+unless its probe knows that it is connected, and so is one that ran before, and doesn't answer any more, and one whose probe says that
+nothing else helps.
 """
 
 import asyncio
@@ -138,10 +139,15 @@ class Gate:
             raise NotReadyError(await self._report(container_id, f"can't be started: {error}", None)) from error
         for dependency, dependency_id in restarts_with.items():
             other = await self._state(dependency_id)
-            if other.started and state.started and other.started > state.started:
+            later = other.started and state.started and other.started > state.started
+            if later and not await self._is_connected(container_id, state):
                 await self._restart(container_id, f"{dependency} started after it, and it would not reconnect")
                 return True
         return False
+
+    async def _is_connected(self, container_id: str, state: ContainerState) -> bool:
+        """Whether its probe, which would tell, finds nothing wrong: after a reboot the service may have waited for the other itself."""
+        return self.probe.restart_exit_code is not None and (await self._try(container_id, state)).exit_code == 0
 
     async def _restart(self, container_id: str, why: str) -> None:
         self.tell(f"{self.service} is restarted: {why}")

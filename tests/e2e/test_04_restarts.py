@@ -34,7 +34,9 @@ def test_after_a_reboot_evolution_waits_for_rabbitmq_and_announces_events_withou
     assert stack.container("evolution-api").restarts == 0, "it came up by crashing until RabbitMQ was there"
     eventually(_SECONDS_TO_COME_BACK, lambda: stack.readiness().is_success, "the application is ready again")
     stack.assert_works()
-    stack.settled = True
+    before = stack.identities()
+    stack.up()
+    assert stack.identities() == before, "what had come back by itself was restarted"
 
 
 def test_without_rabbitmq_the_wait_has_an_end_and_evolution_starts_all_the_same(stack: Stack) -> None:

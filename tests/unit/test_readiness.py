@@ -110,6 +110,15 @@ def test_a_container_whose_dependency_started_later_is_restarted_even_when_healt
     assert wait(engine, {ServiceName.RABBITMQ: "rabbit"}) == ["restart 7", "probe ready"]
 
 
+def test_one_that_waited_for_its_dependency_and_is_connected_is_left_alone() -> None:
+    later = replace(RUNNING, name="whatsapp-dev-rabbitmq-1", started=START + timedelta(seconds=1))
+    healthy = replace(RUNNING, health="healthy")
+    engine = FakeEngine([healthy], others={"rabbit": later})
+    assert wait(engine, {ServiceName.RABBITMQ: "rabbit"}, restart_exit_code=4) == ["probe ready"]
+    deaf = FakeEngine([healthy], results=[4], others={"rabbit": later}, restart_helps=True)
+    assert wait(deaf, {ServiceName.RABBITMQ: "rabbit"}, restart_exit_code=4) == ["probe ready", "restart 7", "probe ready"]
+
+
 def test_a_container_that_started_after_its_dependency_is_left_alone() -> None:
     rabbitmq = replace(RUNNING, started=START - timedelta(seconds=5))
     assert wait(FakeEngine([replace(RUNNING, health="healthy")], others={"rabbit": rabbitmq}), {ServiceName.RABBITMQ: "rabbit"}) == []

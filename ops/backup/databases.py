@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,9 +18,8 @@ if TYPE_CHECKING:
 
     from ops.backup.services import Place
 
-STAGED = "_restoring"
-REPLACED = "_before_restore"
-"""What is appended to a database's name while a restore is at work."""
+_STAGED = "staged"
+_REPLACED = "replaced"
 
 _LEAVE_SECONDS = 0.1
 """Between two looks for somebody who is in a database that is to be renamed."""
@@ -115,13 +115,14 @@ def snapshot(client: DockerClient, place: Place) -> Snapshot:
     session = _Session(client, place.container, name)
     session.ask("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     (identifier,) = session.ask("SELECT pg_export_snapshot()")
+    ours = (_beside(name, _STAGED), _beside(name, _REPLACED))
     database = Database(
         version=session.ask("SHOW server_version")[0].split(" ")[0],
         owner=session.ask("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()")[0],
         roles=session.ask(_ROLES),
         rows={},
         revision=_revision(session),
-        left_out=[each for each in session.ask(_OTHERS) if not each.endswith((STAGED, REPLACED))],
+        left_out=[each for each in session.ask(_OTHERS) if each not in ours],
     )
     return Snapshot(place, name, identifier, database, session)
 
@@ -155,6 +156,16 @@ class Target:
         """Of the database in use."""
         return self.place.variables["POSTGRES_DB"]
 
+    @property
+    def staged(self) -> str:
+        """Of the database that waits beside it for its place."""
+        return _beside(self.name, _STAGED)
+
+    @property
+    def replaced(self) -> str:
+        """Of the database whose place was taken."""
+        return _beside(self.name, _REPLACED)
+
     def version(self) -> str:
         """Of the server."""
         (line,) = self._do("SHOW server_version")
@@ -167,13 +178,13 @@ class Target:
             InsideError: that failed, or the rows are not those of the dump.
         """
         self.unstage()
-        self._do(f"CREATE DATABASE {_quoted(self.name + STAGED)} TEMPLATE template0 ENCODING 'UTF8'")
+        self._do(f"CREATE DATABASE {_quoted(self.staged)} TEMPLATE template0 ENCODING 'UTF8'")
         roles = set(self._do(_ROLES))
         owners = () if set(source.roles) <= roles else ("--no-owner", "--no-acl")
         script = _AS_CLIENT + 'exec pg_restore --exit-on-error --dbname="$@"'
-        restore = ("sh", "-c", script, "pg_restore", self.name + STAGED, *owners)
+        restore = ("sh", "-c", script, "pg_restore", self.staged, *owners)
         inside.feed(self.client, self.place.container, restore, dump)
-        session = _Session(self.client, self.place.container, self.name + STAGED)
+        session = _Session(self.client, self.place.container, self.staged)
         try:
             rows = count_rows(session)
             session.ask("ANALYZE")
@@ -186,7 +197,7 @@ class Target:
 
     def unstage(self) -> None:
         """Remove what an earlier restore left beside the database in use."""
-        self._do(f"DROP DATABASE IF EXISTS {_quoted(self.name + STAGED)} WITH (FORCE)")
+        self._do(f"DROP DATABASE IF EXISTS {_quoted(self.staged)} WITH (FORCE)")
 
     def swap(self) -> None:
         """Put the staged database in the place of the one in use, which stays beside it under another name.
@@ -196,19 +207,19 @@ class Target:
         """
         self._forget_replaced()
         self.swapped = True
-        self._rename((self.name, self.name + REPLACED), (self.name + STAGED, self.name))
+        self._rename((self.name, self.replaced), (self.staged, self.name))
 
     def swap_back(self) -> None:
         """Undo what `stage` and `swap` did."""
-        if self.swapped and self._do(f"SELECT 1 FROM pg_database WHERE datname = {_literal(self.name + REPLACED)}"):  # noqa: S608 - quoted
-            self._rename((self.name, self.name + STAGED), (self.name + REPLACED, self.name))
+        if self.swapped and self._do(f"SELECT 1 FROM pg_database WHERE datname = {_literal(self.replaced)}"):  # noqa: S608 - quoted
+            self._rename((self.name, self.staged), (self.replaced, self.name))
         self.swapped = False
         self.unstage()
 
     def empty(self) -> None:
         """Put an empty database in the place of the one in use."""
         self.unstage()
-        self._do(f"CREATE DATABASE {_quoted(self.name + STAGED)} TEMPLATE template0 ENCODING 'UTF8'")
+        self._do(f"CREATE DATABASE {_quoted(self.staged)} TEMPLATE template0 ENCODING 'UTF8'")
         self.swap()
 
     def commit(self) -> None:
@@ -216,7 +227,7 @@ class Target:
         self._forget_replaced()
 
     def _forget_replaced(self) -> None:
-        self._do(f"DROP DATABASE IF EXISTS {_quoted(self.name + REPLACED)} WITH (FORCE)")
+        self._do(f"DROP DATABASE IF EXISTS {_quoted(self.replaced)} WITH (FORCE)")
 
     def _rename(self, *pairs: tuple[str, str]) -> None:
         """Rename databases in one transaction, and send everybody out of them.
@@ -240,6 +251,15 @@ class Target:
             return session.ask(statement)
         finally:
             session.close()
+
+
+def _beside(name: str, role: str) -> str:
+    """What a database of a restore's own is called, beside the one of this name.
+
+    PostgreSQL cuts a name at 63 bytes, and goes on: the user's name with something behind it could come out as the user's name again. So
+    this has a checksum of that name in it, and nobody gives a database of theirs such a name.
+    """
+    return f"restore.{hashlib.sha256(name.encode()).hexdigest()[:32]}.{role}"
 
 
 def _quoted(name: str) -> str:

@@ -42,6 +42,9 @@ _AT_ONCE = 200
 _MOST_HELD = 65535
 """Messages that one consumer may hold: AMQP counts them in two bytes."""
 
+_UNREADABLE = (PAMQPException, ValueError, TypeError, LookupError, OverflowError, struct.error)
+"""How the library fails at bytes that make no sense."""
+
 _SILENT_ANSWERS = 5
 _SILENT_SECONDS = 2.0
 _POLL_SECONDS = 0.03
@@ -187,8 +190,7 @@ class Amqp:
 
     def _publish(self, exchange: str, message: Message) -> None:
         body = message.body or b""
-        properties = commands.Basic.Properties()
-        properties.unmarshal(*_flags(message.properties))
+        properties = decoded(message.properties)
         if properties.headers:
             properties.headers = {name: value for name, value in properties.headers.items() if name != _DELIVERIES} or None
         size = self._frame_max - _FRAME_OVERHEAD
@@ -261,7 +263,7 @@ class Amqp:
         _, _, size = _FRAME_HEAD.unpack(head)
         try:
             return frame.unmarshal(head + self._reader.read(size + 1))[2]
-        except PAMQPException as error:
+        except _UNREADABLE as error:
             raise InsideError(f"RabbitMQ said what can't be read: {error}") from error
 
     def _send(self, *frames: Frame | ContentHeader | ContentBody) -> None:
@@ -271,9 +273,19 @@ class Amqp:
         self._program.sendall(buffer.getbuffer())
 
 
-def _flags(properties: bytes) -> tuple[int, bytes]:
-    """The property flags, and what follows them."""
-    return int.from_bytes(properties[:2], "big"), properties[2:]
+def decoded(properties: bytes) -> commands.Basic.Properties:
+    """A message's properties, from the bytes in which AMQP has them: their flags, and what follows those.
+
+    Raises:
+        ValueError: these are none, or can't be sent.
+    """
+    found = commands.Basic.Properties()
+    try:
+        found.unmarshal(int.from_bytes(properties[:2], "big"), properties[2:])
+        found.marshal()
+    except _UNREADABLE as error:
+        raise ValueError(f"a message's properties can't be read: {error}") from error
+    return found
 
 
 def _unexpected(received: object) -> InsideError:

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
-from ops.backup.amqp import Amqp, Login, Message, QueueRefusedError
+from ops.backup import definitions
+from ops.backup.amqp import Amqp, Login, Message, QueueRefusedError, decoded
 from ops.backup.inside import InsideError
 from ops.backup.manifest import DEFINITIONS, MESSAGES, Broker, Queue
-from ops.backup.web import Web
+from ops.backup.web import Web, whole
 from stack.vocabulary import RABBITMQ_UI_PORT
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ _LIMIT_SINCE = 4
 _MARGIN = 5
 """A look counts as one time: messages that were handed out so often that the limit is near are left alone."""
 _LINE_BYTES = 32 * 1024 * 1024
-_BOUND_TO_BROKER = ("cluster_name", "internal_cluster_id")
+_LONGEST_KEY = 255
+"""Bytes of a routing key, in AMQP."""
 
 
 @dataclass
@@ -52,7 +54,7 @@ class Rabbitmq:
     def definitions(self) -> dict[str, Any]:
         """Everything but messages, without the administrator: each stack has its own, with a password of its own."""
         found: dict[str, Any] = self._get("/definitions")
-        return without_user(found, self.login.user)
+        return definitions.without_user(found, self.login.user)
 
     def write_definitions(self, writer: Writer) -> None:
         """Write the definitions."""
@@ -106,7 +108,7 @@ class Rabbitmq:
 
     def restore_definitions(self, text: bytes) -> None:
         """Import definitions."""
-        wanted = without_user(json.loads(text), self.login.user)
+        wanted = definitions.without_user(definitions.parsed(text), self.login.user)
         body = json.dumps(wanted).encode()
         self._request("POST", "/definitions", body)
         # The administrator needs a right to each virtual host that came with them.
@@ -136,18 +138,16 @@ class Rabbitmq:
                 connection.put(_EXCHANGE, first[1], run(first, parsed))
         return count
 
-    def check(self, definitions: bytes, expected: Broker) -> None:
+    def check(self, text: bytes, expected: Broker) -> None:
         """Compare definitions and messages with those of an archive.
 
         Raises:
             InsideError: something is missing, or other.
         """
-        wanted, there = without_user(json.loads(definitions), self.login.user), self.definitions()
-        for kind in ("vhosts", "users", "queues", "exchanges", "bindings", "policies"):
-            has = {_comparable(each) for each in there.get(kind, [])}
-            missing = [each for each in wanted.get(kind, []) if _comparable(each) not in has]
-            if missing:
-                raise InsideError(f"RabbitMQ has not all {kind} of the archive: {json.dumps(missing[0])[:300]} is missing or other")
+        wanted = definitions.without_user(definitions.parsed(text), self.login.user)
+        if lacks := definitions.missing(wanted, self.definitions()):
+            kind, one = lacks
+            raise InsideError(f"RabbitMQ has not all {kind} of the archive: {json.dumps(one)[:300]} is missing or other")
         for queue in expected.queues:
             if queue.messages:
                 with Amqp(self.client, self.place.container, self.login, queue.vhost) as connection:
@@ -168,7 +168,7 @@ class Rabbitmq:
         login = base64.b64encode(f"{self.login.user}:{self.login.password}".encode()).decode()
         try:
             answer = web.ask(method, f"/api{path}", {"authorization": f"Basic {login}", "content-type": "application/json"}, body)
-            said = answer.read()
+            said = whole(answer)
         finally:
             web.close()
         if answer.status >= _OK:
@@ -180,22 +180,6 @@ def login_of(evolution: Place) -> Login:
     """The broker's administrator, as Evolution API was told it."""
     uri = urlsplit(evolution.variables["RABBITMQ_URI"])
     return Login(unquote(uri.username or ""), unquote(uri.password or ""))
-
-
-def without_user(definitions: dict[str, Any], user: str) -> dict[str, Any]:
-    """Definitions without one user and its rights, and without what belongs to this one broker."""
-    return {
-        **definitions,
-        "users": [each for each in definitions.get("users", []) if each["name"] != user],
-        "permissions": [each for each in definitions.get("permissions", []) if each["user"] != user],
-        "topic_permissions": [each for each in definitions.get("topic_permissions", []) if each["user"] != user],
-        "global_parameters": [each for each in definitions.get("global_parameters", []) if each["name"] not in _BOUND_TO_BROKER],
-    }
-
-
-def _comparable(thing: dict[str, Any]) -> str:
-    """A definition in a form in which equal ones are equal; what brokers add by themselves is left out."""
-    return json.dumps({name: value for name, value in thing.items() if name not in {"metadata", "limits"}}, sort_keys=True)
 
 
 def _unreadable(queue: dict[str, Any]) -> str:
@@ -250,6 +234,10 @@ def _message(line: bytes) -> tuple[str, str, Message]:
     try:
         found = json.loads(line)
         properties, body = (base64.b64decode(found[name], validate=True) for name in ("properties", "body"))
-        return str(found["vhost"]), str(found["queue"]), Message(str(found["exchange"]), str(found["routing_key"]), properties, body)
+        message = Message(str(found["exchange"]), str(found["routing_key"]), properties, body)
+        decoded(properties)
+        if len(message.routing_key.encode()) > _LONGEST_KEY:
+            raise ValueError("a message's routing key is longer than it can be")
+        return str(found["vhost"]), str(found["queue"]), message
     except (LookupError, TypeError) as error:
         raise ValueError(f"a message can't be read: {error!r}") from error

@@ -20,7 +20,7 @@ from ops.backup.rabbitmq import Rabbitmq
 from ops.backup.s3 import S3
 from ops.backup.telling import amount, step, warn
 from ops.console import count
-from ops.errors import OperatorError
+from ops.errors import OperatorError, Stopped
 from stack.vocabulary import ServiceName
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ _STORES = {
 }
 """The volumes that are emptied and filled, by service, with the place where they are mounted. The databases have a way of their own."""
 
-_FAILURES = (InsideError, ArchiveError, OperatorError, OSError, KeyboardInterrupt)
+_FAILURES = (Exception, KeyboardInterrupt)
+"""What makes a restore go back: whatever it is, also what nobody thought of, for behind the marker there is no other way out."""
 
 
 @dataclass
@@ -216,4 +217,7 @@ class Replacement:
 
 
 def _said(error: BaseException) -> str:
-    return "it was stopped" if isinstance(error, KeyboardInterrupt) else str(error)
+    """A failure in words: of one that was not foreseen, also of what kind it is."""
+    if isinstance(error, (KeyboardInterrupt, Stopped)):
+        return "it was stopped"
+    return str(error) if isinstance(error, (InsideError, ArchiveError, OperatorError)) else f"{type(error).__name__}: {error}"

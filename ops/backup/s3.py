@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 
 from ops.backup import inside
 from ops.backup.inside import InsideError
-from ops.backup.web import Web
+from ops.backup.web import Web, whole
 from stack.vocabulary import MINIO_PORT
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ _SPACE = "{http://s3.amazonaws.com/doc/2006-03-01/}"
 _OK = 300
 _NOT_FOUND = 404
 _SAID_BYTES = 2000
+_BLANKS = " \t"
+"""Around a header's value. A text in UTF-8 is read as latin-1 here, where the second byte of an "à" is a space too, but none of HTTP's."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class S3:
     def setting(self, bucket: str, name: str) -> str | None:
         """A part of the bucket's configuration, as `policy`; None where it has none."""
         answer = self._ask("GET", f"/{bucket}", {name: ""})
-        body = answer.read()
+        body = whole(answer)
         if answer.status == _NOT_FOUND:
             return None
         return _checked(answer, body).decode()
@@ -111,22 +113,22 @@ class S3:
         """An object, its content still to be read; None when it is gone."""
         answer = self._ask("GET", f"/{bucket}/{quote(key)}")
         if answer.status == _NOT_FOUND:
-            answer.read()
+            whole(answer)
             return None
         if answer.status >= _OK:
-            _checked(answer, answer.read())
+            _checked(answer, whole(answer))
         return answer
 
     def put(self, bucket: str, key: str, headers: Mapping[str, str], sha256: str, size: int, content: Iterable[bytes]) -> None:
         """Store an object. The server refuses it unless its content has this checksum."""
         answer = self._ask("PUT", f"/{bucket}/{quote(key)}", {}, {**headers, "content-length": str(size)}, content, sha256)
-        _checked(answer, answer.read())
+        _checked(answer, whole(answer))
 
     def _whole(
         self, method: str, path: str, query: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> bytes:
         answer = self._ask(method, path, query, headers, body, hashlib.sha256(body).hexdigest())
-        return _checked(answer, answer.read())
+        return _checked(answer, whole(answer))
 
     def _ask(
         self,
@@ -146,7 +148,7 @@ def _signed(login: Login, method: str, path: str, query: str, headers: Mapping[s
     """The headers of a request with its signature, version 4: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html."""
     now = datetime.now(UTC)
     stamp, day = f"{now:%Y%m%dT%H%M%SZ}", f"{now:%Y%m%d}"
-    sent = {name.lower(): value.strip() for name, value in headers.items()} | {"x-amz-date": stamp, "x-amz-content-sha256": sha256}
+    sent = {name.lower(): value.strip(_BLANKS) for name, value in headers.items()} | {"x-amz-date": stamp, "x-amz-content-sha256": sha256}
     names = ";".join(sorted(sent))
     canonical = "\n".join([method, path, query, *(f"{name}:{sent[name]}" for name in sorted(sent)), "", names, sha256])
     scope = f"{day}/{_REGION}/s3/aws4_request"

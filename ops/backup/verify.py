@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from ops.backup import objects, rabbitmq
+from ops.backup import definitions, objects, rabbitmq
 from ops.backup.archive import MANIFEST, OBJECTS, PIECE_BYTES, Member, Reader, padding
 from ops.backup.encryption import INTRODUCTION, Decrypted
 from ops.backup.errors import ArchiveError, WrongKeyError
-from ops.backup.manifest import BEFORE_OBJECTS, BUCKETS, DEFINITIONS, INDEX, INSTANCES, MESSAGES, Content, Header, Manifest, Object
+from ops.backup.manifest import BEFORE_OBJECTS, BUCKETS, DEFINITIONS, INDEX, INSTANCES, MESSAGES, Buckets, Content, Header, Manifest, Object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,6 +28,9 @@ HEADER_LIMIT: Final = 64 * 1024
 MANIFEST_LIMIT: Final = 16 * 1024 * 1024
 SMALL_LIMIT: Final = 16 * 1024 * 1024
 """What definitions and bucket settings may have at most: they are read whole."""
+
+_SMALL: Final[dict[str, Callable[[bytes], object]]] = {DEFINITIONS: definitions.parsed, BUCKETS: Buckets.model_validate_json}
+"""Contents that are read whole, each with what reads it."""
 
 _PART = re.compile(r"^(?P<name>[a-z_-]+\.[a-z]+)(?:\.(?P<number>\d{6}))?$")
 _DIGEST_BYTES = 32
@@ -230,12 +233,13 @@ def _check_meaning(backup: Backup, seen: _Seen) -> None:
     """See that what will be read later can be read, and does nothing but what a backup does."""
     try:
         _check_objects(backup, seen.digests)
-        for name in (DEFINITIONS, BUCKETS):
+        for name, parse in _SMALL.items():
             if backup.manifest.contents[name].size > SMALL_LIMIT:
                 raise ArchiveError(f"{name} is longer than it can be")
+            parse(backup.whole(name))
         _check_messages(backup)
         _check_instances(backup.content(INSTANCES))
-    except (ValueError, tarfile.TarError) as error:
+    except (ValueError, RecursionError, tarfile.TarError) as error:
         raise ArchiveError(f"a part of it is not as this program writes it: {error}") from error
 
 

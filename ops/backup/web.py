@@ -56,3 +56,12 @@ def pieces(answer: http.client.HTTPResponse) -> Iterator[bytes]:
             yield piece
     except (http.client.HTTPException, OSError) as error:
         raise InsideError(f"an answer broke off ({error or type(error).__name__})") from error
+
+
+def whole(answer: http.client.HTTPResponse) -> bytes:
+    """The body of an answer that is short.
+
+    Raises:
+        InsideError: it broke off.
+    """
+    return b"".join(pieces(answer))

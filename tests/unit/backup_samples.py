@@ -1,5 +1,6 @@
 """Small archives as a backup writes them, and the same with something wrong in them."""
 
+import base64
 import hashlib
 import io
 import json
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from unittest.mock import patch
+
+from docker.errors import NotFound
 
 from ops.backup import encryption, verify
 from ops.backup.archive import HEADER, MANIFEST, OBJECTS, SEAL, Writer, tail
@@ -52,9 +55,10 @@ def files_of_instances(*names: str) -> bytes:
     return file.getvalue()
 
 
-def message(queue: str, body: bytes = b"aGk=") -> bytes:
+def message(queue: str, body: bytes = b"aGk=", properties: bytes = b"\0\0", key: str = "") -> bytes:
     """A line of the messages."""
-    line = {"vhost": "/", "queue": queue, "exchange": "", "routing_key": queue, "properties": "AAA=", "body": body.decode()}
+    packed = base64.b64encode(properties).decode()
+    line = {"vhost": "/", "queue": queue, "exchange": "", "routing_key": key or queue, "properties": packed, "body": body.decode()}
     return json.dumps(line).encode() + b"\n"
 
 
@@ -147,3 +151,23 @@ def read(folder: Path, content: bytes, key: str | None = None) -> Iterator[str]:
     with verify.opened(file, key) as backup:
         yield backup.header.project
         yield from (line.key for line in backup.index())
+
+
+class Volumes:
+    """Stands for an engine that has nothing but volumes."""
+
+    def __init__(self, *names: str) -> None:
+        self.api = self
+        self.names = set(names)
+
+    def inspect_volume(self, name: str) -> dict[str, str]:
+        if name not in self.names:
+            raise NotFound(name)
+        return {"Name": name}
+
+    def create_volume(self, name: str, labels: dict[str, str]) -> None:
+        assert labels
+        self.names.add(name)
+
+    def remove_volume(self, name: str) -> None:
+        self.names.remove(name)

@@ -19,7 +19,7 @@ from ops.backup import verify
 from ops.backup.archive import BLOCK_BYTES, PART_BYTES, Reader, Writer, member_header
 from ops.backup.encryption import CHUNK_BYTES
 from ops.backup.errors import ArchiveError, WrongKeyError
-from ops.backup.manifest import DUMPS, INDEX, INSTANCES, MESSAGES
+from ops.backup.manifest import BUCKETS, DEFINITIONS, DUMPS, INDEX, INSTANCES, MESSAGES
 from tests.unit.backup_samples import (
     KEY,
     OBJECT_CONTENTS,
@@ -281,6 +281,15 @@ def test_an_archive_that_somebody_put_together_with_a_fitting_seal_is_refused(tm
         (MESSAGES, message("q") + b"{}\n"),
         (MESSAGES, message("q") + message("q", b"not base64!")),
         (MESSAGES, message("q") + message("q").rstrip(b"\n")),
+        (MESSAGES, message("q") + message("q", properties=b"\xff\xfc")),
+        (MESSAGES, message("q") + message("q", key="k" * 256)),
+        (MESSAGES, message("q") + b"[" * 100_000 + b"\n"),
+        (DEFINITIONS, b"not json"),
+        (DEFINITIONS, b"[]"),
+        (DEFINITIONS, b'{"users": {"name": "a"}}'),
+        (DEFINITIONS, b'{"queues": [{"name": "without a vhost"}]}'),
+        (BUCKETS, b"not json"),
+        (BUCKETS, b'{"buckets": [{"name": "../x", "settings": {}}]}'),
         (INDEX, b""),
         (INDEX, b"{}\n"),
     ],

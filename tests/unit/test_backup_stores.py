@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.backup import marker, objects, rabbitmq, redis, volumes
+from ops.backup import definitions, marker, objects, rabbitmq, redis, volumes
 from ops.errors import OperatorError
 
 MARK = b"0123456789abcdef0123456789abcdef01234567"
@@ -38,19 +38,19 @@ def test_a_dump_becomes_the_file_that_redis_log_begins_with() -> None:
 
 
 def test_definitions_carry_neither_the_administrator_nor_what_belongs_to_one_broker() -> None:
-    definitions: dict[str, Any] = {
+    exported: dict[str, Any] = {
         "users": [{"name": "whatsapp", "password_hash": "x"}, {"name": "reader", "password_hash": "y"}],
         "permissions": [{"user": "whatsapp", "vhost": "/"}, {"user": "reader", "vhost": "/"}],
         "topic_permissions": [{"user": "whatsapp", "vhost": "/"}],
         "global_parameters": [{"name": "internal_cluster_id", "value": "z"}, {"name": "own", "value": 1}],
         "queues": [{"name": "q"}],
     }
-    left = rabbitmq.without_user(definitions, "whatsapp")
+    left = definitions.without_user(exported, "whatsapp")
     assert [each["name"] for each in left["users"]] == ["reader"]
     assert [each["user"] for each in left["permissions"]] == ["reader"]
     assert left["topic_permissions"] == []
     assert [each["name"] for each in left["global_parameters"]] == ["own"]
-    assert left["queues"] == definitions["queues"]
+    assert left["queues"] == exported["queues"]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
-"""What tells that a restore is at work, or was interrupted: a volume of the stack.
+"""What tells that a restore is at work, or was interrupted: a lock on this machine, and a volume of the stack.
 
-It is with the data, not with this machine's state: every clone of the project that works on the same engine sees it, and making or
-removing it is one step. While it is there, the stack's data is partly old and partly new, so nothing may start that uses it.
+Whoever works on all data holds the lock, and has written into it what it is; it ends with the process. The volume is with the data, not
+with this machine's state: every clone of the project that works on the same engine sees it, and making or removing it is one step. While
+it is there, the stack's data is partly old and partly new, so nothing may start that uses it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 _ARCHIVE_LABEL = "whatsapp.restore.archive"
+_STARTING_IS_WRONG = {"restore": "A restore", "upgrade": "An upgrade of a database"}
+"""Who among those that hold the lock must not have anything started beside them, and what to call them."""
+
 _passing: list[bool] = []
 
 
@@ -30,7 +34,7 @@ def volume(project: str) -> str:
 
 
 def refuse_unfinished(project: str, stack: str, volumes: Container[str]) -> None:
-    """Refuse to start a stack whose restore was interrupted.
+    """Refuse to start a stack whose data is being replaced, or whose restore was interrupted.
 
     Args:
         project: its Compose project name.
@@ -38,13 +42,24 @@ def refuse_unfinished(project: str, stack: str, volumes: Container[str]) -> None
         volumes: names of the volumes that the engine has.
 
     Raises:
-        OperatorError: its data is not whole.
+        OperatorError: its data is not whole, or won't be in a moment.
     """
-    if volume(project) not in volumes or _passing:
-        return
-    if _is_held(stack):
-        raise OperatorError(f"A restore is at work on stack {stack}.", mend="Wait until it ends.")
-    raise OperatorError(
+    if not _passing and (wrong := problem(project, stack, volumes)):
+        raise wrong
+
+
+def problem(project: str, stack: str, volumes: Container[str]) -> OperatorError | None:
+    """Why nobody may start this stack now; None when nothing speaks against it.
+
+    A restore counts before it sets its mark too: it takes what runs for the stack, and an `up` could make that anew meanwhile. A backup
+    changes nothing, and hinders nobody.
+    """
+    holder = _holder(stack)
+    if holder in _STARTING_IS_WRONG:
+        return OperatorError(f"{_STARTING_IS_WRONG[holder]} is at work on stack {stack}.", mend="Wait until it ends.")
+    if volume(project) not in volumes:
+        return None
+    return OperatorError(
         f"A restore of stack {stack} was interrupted: its data is neither what it was nor what it shall be.",
         mend=f"Run it again: make restore FILE=... STACK={stack} (or give the data up: make wipe STACK={stack})",
     )
@@ -62,13 +77,21 @@ def is_set(client: DockerClient, project: str) -> bool:
 
 
 def guard(client: DockerClient, project: str, stack: str) -> None:
-    """Refuse to go on with a stack whose restore was interrupted.
+    """Refuse to go on with a stack whose data is being replaced, or whose restore was interrupted.
 
     Raises:
-        OperatorError: its data is not whole.
+        OperatorError: its data is not whole, or won't be in a moment.
     """
-    if is_set(client, project):
-        refuse_unfinished(project, stack, {volume(project)})
+    refuse_unfinished(project, stack, _mark(client, project))
+
+
+def found(client: DockerClient, project: str, stack: str) -> OperatorError | None:
+    """What `guard` would say, for those who only tell of it."""
+    return problem(project, stack, _mark(client, project))
+
+
+def _mark(client: DockerClient, project: str) -> set[str]:
+    return {volume(project)} if is_set(client, project) else set()
 
 
 def set_marker(client: DockerClient, project: str, stack: str, archive: str) -> None:
@@ -109,6 +132,9 @@ def exclusive(stack: str, what: str) -> Iterator[None]:
                 f"No {what} of stack {stack} can begin: another backup or restore of it, or an upgrade, is at work.",
                 mend="Wait until it ends.",
             ) from None
+        lock.truncate(0)
+        lock.write(what)
+        lock.flush()
         yield
 
 
@@ -116,13 +142,14 @@ def _lock_file(stack: str) -> Path:
     return state_folder(FOLDER) / f"data.{stack}.lock"
 
 
-def _is_held(stack: str) -> bool:
+def _holder(stack: str) -> str:
+    """Who holds the stack, in the word that `exclusive` was given; empty where nobody does."""
     file = _lock_file(stack)
     if not file.exists():
-        return False
-    with file.open("a") as lock:
+        return ""
+    with file.open() as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
-            return True
-    return False
+            return lock.read()
+    return ""

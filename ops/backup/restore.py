@@ -146,7 +146,8 @@ def _bring_up(client: DockerClient, project: str, stack: str) -> None:
             _bring_up_emptied(client, project, stack)
     elif any(name not in found or found[name].state != "running" for name in wanted):
         say(f"stack {stack} is not up: bringing it up first")
-        up(stack)
+        with marker.passing():
+            up(stack)
 
 
 def _bring_up_emptied(client: DockerClient, project: str, stack: str) -> None:

@@ -1,4 +1,4 @@
-"""What is particular about a store: Redis' dump, RabbitMQ's definitions and limits, the scripts that move volumes' content, the marker."""
+"""What is particular about a store: Redis' dump, RabbitMQ's definitions and limits, the scripts that move volumes' content."""
 
 import io
 import subprocess
@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.backup import definitions, marker, objects, rabbitmq, redis, volumes
-from ops.errors import OperatorError
+from ops.backup import definitions, objects, rabbitmq, redis, volumes
 
 MARK = b"0123456789abcdef0123456789abcdef01234567"
 DUMP = b"REDIS0010" + b"some keys" * 20 + b"\xff" + b"abcdef12"
@@ -142,19 +141,3 @@ def test_putting_back_twice_is_putting_back_once(volume: Path) -> None:
     run(volumes._PUT_BACK, volume)
     run(volumes._PUT_BACK, volume)
     assert tree(volume) == before
-
-
-def test_a_stack_whose_restore_was_interrupted_is_refused_with_the_way_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(marker, "FOLDER", tmp_path)
-    marker.refuse_unfinished("whatsapp-dev", "dev", {"whatsapp-dev_redis_data"})
-    volumes_there = {"whatsapp-dev_restore_unfinished"}
-    with pytest.raises(OperatorError, match="was interrupted") as caught:
-        marker.refuse_unfinished("whatsapp-dev", "dev", volumes_there)
-    assert "make restore FILE=... STACK=dev" in caught.value.mend
-    with marker.exclusive("dev", "restore"):
-        with pytest.raises(OperatorError, match="is at work"):
-            marker.refuse_unfinished("whatsapp-dev", "dev", volumes_there)
-        with pytest.raises(OperatorError, match="another backup or restore"), marker.exclusive("dev", "backup"):
-            pass
-        with marker.passing():
-            marker.refuse_unfinished("whatsapp-dev", "dev", volumes_there)

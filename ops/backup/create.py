@@ -15,6 +15,7 @@ from ops import engine
 from ops.backup import databases, instances, marker, objects, rabbitmq, redis, services, shelf, verify
 from ops.backup.archive import HEADER, Writer
 from ops.backup.encryption import Encrypted
+from ops.backup.errors import ArchiveError
 from ops.backup.inside import InsideError
 from ops.backup.manifest import DUMPS, INSTANCES, MESSAGES, RDB, Broker, Content, Database, Header, Manifest
 from ops.backup.plan import options
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from ops.backup.databases import Snapshot
     from ops.backup.services import Place
     from ops.backup.telling import Telling
+
+_NAMED_AT_MOST = 100
+"""Things that were left out: nobody reads more, and the manifest is read whole."""
 
 
 def backup(stack: str, file: str = "", folder: str = "", key: str = "") -> Path:
@@ -92,8 +96,15 @@ def _shown(file: Path) -> Path:
 
 
 def _verify(file: Path, key: str | None, telling: Telling) -> None:
-    with verify.opened(file, key, lambda done, size: telling.so_far(f"{amount(done)} of {amount(size)}")) as found:
-        telling.result = amount(found.size)
+    try:
+        with verify.opened(file, key, lambda done, size: telling.so_far(f"{amount(done)} of {amount(size)}")) as found:
+            telling.result = amount(found.size)
+    except ArchiveError as error:
+        raise _not_made(f"what was written can't be used: {error}") from error
+
+
+def _not_made(why: str) -> OperatorError:
+    return OperatorError("The backup was not made.", why, "Nothing was changed. Remove the cause, then run it again.")
 
 
 def _write_all(source: _Source, raw: IO[bytes], header: Header, key: str | None) -> Manifest:
@@ -107,8 +118,9 @@ def _write_all(source: _Source, raw: IO[bytes], header: Header, key: str | None)
         try:
             manifest = _write_contents(source, writer, header, open_things)
         except (InsideError, RequestException) as error:
-            mend = "Nothing was changed. Remove the cause, then run it again."
-            raise OperatorError("The backup was not made.", str(error), mend) from error
+            raise _not_made(str(error)) from error
+        except (ValueError, LookupError, TypeError) as error:
+            raise _not_made(f"a service said what can't be understood: {type(error).__name__}: {error}") from error
         if key is not None:
             encrypted.close()
         raw.flush()
@@ -117,6 +129,7 @@ def _write_all(source: _Source, raw: IO[bytes], header: Header, key: str | None)
 
 def _write_contents(source: _Source, writer: Writer, header: Header, open_things: ExitStack) -> Manifest:
     client, places = source.client, source.places
+    left_out: list[str] = []
     text = header.model_dump_json(indent=1).encode() + b"\n"
     writer.sized(HEADER, len(text), [text])
     broker = _write_broker(source, writer)
@@ -126,11 +139,11 @@ def _write_contents(source: _Source, writer: Writer, header: Header, open_things
         cache = redis.describe(client, places[ServiceName.REDIS])
         _write(writer, RDB, redis.dump(client, places[ServiceName.REDIS]), telling)
     with step("evolution's instances") as telling:
-        _write(writer, INSTANCES, instances.dump(client, places[ServiceName.EVOLUTION_API]), telling)
+        _write(writer, INSTANCES, instances.dump(client, places[ServiceName.EVOLUTION_API], left_out), telling)
     with step("minio") as telling:
         s3 = S3(client, places[ServiceName.MINIO])
         open_things.callback(s3.close)
-        buckets = objects.write_buckets(writer, s3)
+        buckets = objects.write_buckets(writer, s3, left_out)
         stored = objects.write_objects(writer, s3, buckets, lambda done, size: telling.so_far(f"{count(done, 'object')}, {amount(size)}"))
         telling.result = f"{count(stored.count, 'object')}, {amount(stored.bytes)}"
     manifest = Manifest(
@@ -140,6 +153,7 @@ def _write_contents(source: _Source, writer: Writer, header: Header, open_things
         rabbitmq=broker,
         redis=cache,
         objects=stored,
+        left_out=_short(left_out),
     )
     writer.finish(manifest.model_dump_json(indent=1).encode() + b"\n")
     return manifest
@@ -185,10 +199,12 @@ def _write(writer: Writer, name: str, pieces: Iterable[bytes], telling: Telling)
     telling.result = amount(writer.content(name, told()).size)
 
 
+def _short(left_out: list[str]) -> list[str]:
+    """As much of what was left out as somebody may read."""
+    more = len(left_out) - _NAMED_AT_MOST
+    return left_out if more <= 0 else [*left_out[:_NAMED_AT_MOST], f"and {more} more"]
+
+
 def _tell_left_out(manifest: Manifest) -> None:
-    for queue in manifest.rabbitmq.queues:
-        if queue.left_out:
-            say(f"not in the backup: of queue {queue.name}, {queue.left_out}", "yellow")
-    for name, database in manifest.databases.items():
-        for other in database.left_out:
-            say(f"not in the backup: database {other} of {name}", "yellow")
+    for each in manifest.all_left_out:
+        say(f"not in the backup: {each}", "yellow")

@@ -21,6 +21,9 @@ BEFORE_OBJECTS: Final = (DEFINITIONS, MESSAGES, *DUMPS.values(), RDB, INSTANCES,
 """The contents in their order. Queues come before the databases: what a consumer takes from one while the backup runs is then in both, and
 is recognised as known when it comes again; the other way round it would be in neither. Objects come last: what a row names is there."""
 
+BUCKET_NAME: Final = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
+"""What a bucket can be called. One of a MinIO of long ago can have another name, under which none can be made any more."""
+
 _Text = Annotated[str, Field(max_length=4096)]
 _Count = Annotated[int, Field(ge=0)]
 _Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -97,7 +100,7 @@ class Cache(_Part):
 class Bucket(_Part):
     """A bucket: its objects, and the parts of its configuration as S3 gives them, by their name in the protocol."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+    name: Annotated[str, Field(pattern=BUCKET_NAME)]
     settings: dict[_Text, str]
 
 
@@ -126,7 +129,11 @@ class Objects(_Part):
 
 
 class Manifest(_Part):
-    """The last member: what has to be in the archive, and what was where it came from."""
+    """The last member: what has to be in the archive, and what was where it came from.
+
+    Attributes:
+        left_out: in words, what of instances and buckets is not in it; of databases and queues, they say themselves.
+    """
 
     finished: datetime
     contents: dict[_Text, Content]
@@ -134,6 +141,16 @@ class Manifest(_Part):
     rabbitmq: Broker
     redis: Cache
     objects: Objects
+    left_out: list[_Text] = []
+
+    @property
+    def all_left_out(self) -> list[str]:
+        """What is not in the archive, in words."""
+        return [
+            *(f"of queue {each.name}, {each.left_out}" for each in self.rabbitmq.queues if each.left_out),
+            *(f"database {each} of {name}" for name, database in self.databases.items() for each in database.left_out),
+            *self.left_out,
+        ]
 
 
 def major(version: str) -> int:

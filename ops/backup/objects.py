@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tempfile
 from typing import TYPE_CHECKING
 
 from ops.backup.archive import OBJECTS
 from ops.backup.inside import InsideError
-from ops.backup.manifest import BUCKETS, INDEX, Bucket, Buckets, Object, Objects
+from ops.backup.manifest import BUCKET_NAME, BUCKETS, INDEX, Bucket, Buckets, Object, Objects
 from ops.backup.web import pieces
 
 if TYPE_CHECKING:
@@ -26,12 +27,21 @@ _OWN_HEADERS = "x-amz-meta-"
 _LINE_BYTES = 64 * 1024
 
 
-def write_buckets(writer: Writer, s3: S3) -> list[Bucket]:
-    """Write the settings of all buckets; the buckets."""
+def write_buckets(writer: Writer, s3: S3, left_out: list[str]) -> list[Bucket]:
+    """Write the settings of all buckets; the buckets.
+
+    Args:
+        writer: of the archive.
+        s3: MinIO.
+        left_out: what is told of buckets that no restore could make is added here.
+    """
+    names = s3.buckets()
     found = [
         Bucket(name=name, settings={each: value for each in _SETTINGS if (value := s3.setting(name, each)) is not None})
-        for name in s3.buckets()
+        for name in names
+        if re.match(BUCKET_NAME, name)
     ]
+    left_out += [f"bucket {name}, for MinIO makes none of such a name any more" for name in names if not re.match(BUCKET_NAME, name)]
     writer.content(BUCKETS, [Buckets(buckets=found).model_dump_json(indent=1).encode() + b"\n"])
     return found
 

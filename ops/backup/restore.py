@@ -98,6 +98,7 @@ def described(backup: Backup) -> list[str]:
         f"rabbitmq {manifest.rabbitmq.version}: {count(sum(each.messages for each in manifest.rabbitmq.queues), 'message')}",
         f"redis {manifest.redis.version}: {amount(manifest.contents[RDB].size)}",
         f"minio: {count(manifest.objects.count, 'object')}, {amount(manifest.objects.bytes)}",
+        *(f"not in it: {each}" for each in manifest.all_left_out),
     ]
 
 

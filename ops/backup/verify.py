@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from ops.backup import definitions, objects, rabbitmq
+from ops.backup import definitions, instances, objects, rabbitmq
 from ops.backup.archive import MANIFEST, OBJECTS, PIECE_BYTES, Member, Reader, padding
 from ops.backup.encryption import INTRODUCTION, Decrypted
 from ops.backup.errors import ArchiveError, WrongKeyError
@@ -238,7 +238,7 @@ def _check_meaning(backup: Backup, seen: _Seen) -> None:
                 raise ArchiveError(f"{name} is longer than it can be")
             parse(backup.whole(name))
         _check_messages(backup)
-        _check_instances(backup.content(INSTANCES))
+        instances.check(backup.content(INSTANCES))
     except (ValueError, RecursionError, tarfile.TarError) as error:
         raise ArchiveError(f"a part of it is not as this program writes it: {error}") from error
 
@@ -260,35 +260,6 @@ def _check_messages(backup: Backup) -> None:
         counted[vhost, queue] = counted.get((vhost, queue), 0) + 1
     if counted != {(each.vhost, each.name): each.messages for each in backup.manifest.rabbitmq.queues if each.messages}:
         raise ArchiveError("it does not have as many messages as its manifest says")
-
-
-def _check_instances(content: Iterator[bytes]) -> None:
-    """See that the files of Evolution's instances are files and folders, below their own folder."""
-    with tarfile.open(fileobj=_Stream(content), mode="r|") as tar:
-        for member in tar:
-            tar.members = []  # type: ignore[attr-defined]  # or it would keep them all
-            parts = member.name.split("/")
-            if not (member.isfile() or member.isdir()) or parts[0] != "instances" or ".." in parts:
-                raise ArchiveError(f"the files of Evolution's instances have {member.name!r}, which is no file or folder of theirs")
-    for _ in content:
-        pass
-
-
-class _Stream(io.RawIOBase):
-    """Pieces as a file to read."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        super().__init__()
-        self._pieces, self._rest = pieces, b""
-
-    def read(self, size: int = -1) -> bytes:
-        while len(self._rest) < size or size < 0:
-            piece = next(self._pieces, b"")
-            if not piece:
-                break
-            self._rest += piece
-        data, self._rest = (self._rest, b"") if size < 0 else (self._rest[:size], self._rest[size:])
-        return data
 
 
 def _read(source: BinaryIO, begin: int, size: int) -> Iterator[bytes]:

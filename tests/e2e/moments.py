@@ -16,7 +16,7 @@ from tests.e2e.project import Running
 SEED = int(os.environ.get("E2E_SEED", random.randrange(1_000_000)))  # noqa: S311 - nothing depends on its being hard to guess
 _random = random.Random(SEED)  # noqa: S311
 
-SWAPPED = "datname LIKE '%\\_before\\_restore'"
+SWAPPED = "datname LIKE 'restore.%.replaced'"
 """The first database has changed places with the one that was restored beside it."""
 
 _SOON = 60

@@ -83,7 +83,7 @@ class _Session:
     """A psql that is asked one thing after the other."""
 
     def __init__(self, client: DockerClient, container: str, database: str) -> None:
-        self._program = Program(client, container, ("sh", "-c", _PSQL, "psql", database))
+        self._program = Program(client, container, ("sh", "-c", _PSQL, "psql", database), what="psql")
         self._answers = self._program.makefile()
 
     def ask(self, statement: str) -> list[str]:
@@ -183,7 +183,7 @@ class Target:
         owners = () if set(source.roles) <= roles else ("--no-owner", "--no-acl")
         script = _AS_CLIENT + 'exec pg_restore --exit-on-error --dbname="$@"'
         restore = ("sh", "-c", script, "pg_restore", self.staged, *owners)
-        inside.feed(self.client, self.place.container, restore, dump)
+        inside.feed(self.client, self.place.container, restore, dump, what="pg_restore")
         session = _Session(self.client, self.place.container, self.staged)
         try:
             rows = count_rows(session)

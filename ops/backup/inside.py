@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import struct
 import time
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
-
-from ops.errors import OperatorError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -27,6 +26,8 @@ _STDERR = 2
 _KEPT_BYTES = 4096
 _ANSWER_SECONDS = 120
 _POLL_SECONDS = 0.02
+_EARLY_SECONDS = 5
+"""From the moment when a program takes no more input to its end, of which the engine tells."""
 
 # The shell stays, to end the reader when our side hangs up; it needs no program but `cat`.
 _TUNNEL = "exec 3<>/dev/tcp/127.0.0.1/{port} || exit 1; cat <&3 2>/dev/null & cat >&3 2>/dev/null; kill $! 2>/dev/null"
@@ -53,6 +54,10 @@ _END_BYTES = 32 + 3
 
 class InsideError(Exception):
     """A program in a container failed; its text says how."""
+
+
+class InputEndedError(InsideError):
+    """A program takes no more input, for it has ended."""
 
 
 class Program(io.RawIOBase):
@@ -138,7 +143,7 @@ class Program(io.RawIOBase):
         try:
             self._socket.sendall(data)
         except OSError as error:
-            raise InsideError(f"{self.what} takes no more input: {self.said() or error}") from error
+            raise InputEndedError(f"{self.what} takes no more input: {self.said() or error}") from error
 
     def close_input(self) -> None:
         """Tell it that its input has ended."""
@@ -151,17 +156,22 @@ class Program(io.RawIOBase):
         """The end of what it complained about."""
         return self.complaint.decode(errors="replace").strip()
 
-    def finish(self) -> None:
+    def finish(self, *, early: bool = False) -> None:
         """Check that it ended well.
+
+        Args:
+            early: it took no more input, so its connection may be broken, behind what it said.
 
         Raises:
             InsideError: it did not.
         """
-        self.read_away()
-        while (code := self._api.exec_inspect(self._id)["ExitCode"]) is None:
+        with contextlib.suppress(*([InsideError] if early else [])):
+            self.read_away()
+        limit = time.monotonic() + (_EARLY_SECONDS if early else math.inf)
+        while (code := self._api.exec_inspect(self._id)["ExitCode"]) is None and time.monotonic() < limit:
             time.sleep(_POLL_SECONDS)  # its output may end a moment before it does
         self.close()
-        self.check(code)
+        self.check(code or 0)
 
     def read_away(self) -> None:
         """Read up to its end, for what it complains about."""
@@ -248,16 +258,30 @@ def _up_to(mark: bytes, program: Program) -> Generator[bytes, None, int]:
     return int(held[-_END_BYTES:].removeprefix(mark))
 
 
-def feed(client: DockerClient, container: str, command: Sequence[str], pieces: Iterable[bytes], **environment: str) -> str:
+def feed(
+    client: DockerClient, container: str, command: Sequence[str], pieces: Iterable[bytes], *, what: str = "", **environment: str
+) -> str:
     """Write to a program's input; what it wrote.
+
+    Args:
+        client: of the engine.
+        container: id or name.
+        command: program and arguments.
+        pieces: its input.
+        what: what to call it in a failure; its command when empty.
+        environment: further variables.
 
     Raises:
         InsideError: it failed.
     """
-    program = Program(client, container, command, environment=environment)
+    program = Program(client, container, command, environment=environment, what=what)
     try:
-        for piece in pieces:
-            program.sendall(piece)
+        try:
+            for piece in pieces:
+                program.sendall(piece)
+        except InputEndedError:
+            program.finish(early=True)  # why it ended is to be told, and not that it takes no more
+            raise
         program.close_input()
         said = program.makefile().read().decode(errors="replace")
         program.finish()
@@ -279,8 +303,3 @@ def variables(client: DockerClient, container: str) -> dict[str, str]:
     """The container's environment, as it was made with."""
     pairs = (each.partition("=") for each in client.api.inspect_container(container)["Config"]["Env"] or ())
     return {name: value for name, _, value in pairs}
-
-
-def failed(what: str, error: Exception, mend: str = "") -> OperatorError:
-    """A failure of one step, in words."""
-    return OperatorError(what, str(error), mend)

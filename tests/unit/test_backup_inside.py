@@ -1,10 +1,14 @@
 """What is run inside a container: nothing of its output is lost, and it ends when nobody is there any more to take that."""
 
 import signal
+import socket
+import struct
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -82,3 +86,44 @@ def test_the_output_ends_at_the_mark_wherever_it_was_cut_and_is_refused_without_
     assert taken(pieces) == (content, 42)
     with pytest.raises(InsideError, match="the output of pg_dump broke off"):
         taken(pieces[:-1])
+
+
+class Engine:
+    """Stands for an engine in which a program reads a little, complains, and ends."""
+
+    def __init__(self, complaint: bytes, code: int) -> None:
+        self.api = self
+        self._ours, self._theirs = socket.socketpair()
+        self._complaint, self._code = complaint, code
+
+    def exec_create(self, *_: object, **__: object) -> dict[str, str]:
+        return {"Id": "program"}
+
+    def exec_start(self, _: str, *, socket: bool) -> socket.socket:
+        assert socket
+        threading.Thread(target=self._run).start()
+        return self._ours
+
+    def _run(self) -> None:
+        self._theirs.recv(1000)
+        self._theirs.sendall(struct.pack(">BxxxL", 2, len(self._complaint)) + self._complaint)
+        self._theirs.close()
+
+    def exec_inspect(self, _: str) -> dict[str, int]:
+        return {"ExitCode": self._code}
+
+
+def feed(complaint: bytes, code: int) -> str:
+    """What is told of a program that ends before it has its input."""
+    engine: Any = Engine(complaint, code)
+    with pytest.raises(InsideError) as caught:
+        inside.feed(engine, "db", ("sh", "-c", "exec pg_restore"), [b"x" * 100_000] * 50, what="pg_restore")
+    return str(caught.value)
+
+
+def test_of_a_program_that_ends_before_it_has_its_input_the_cause_is_told_and_not_only_that_it_takes_no_more() -> None:
+    assert feed(b"pg_restore: error: unsupported version", 1) == "pg_restore failed (exit code 1): pg_restore: error: unsupported version"
+
+
+def test_a_program_that_ends_well_without_its_whole_input_has_failed_all_the_same() -> None:
+    assert "pg_restore takes no more input" in feed(b"enough", 0)

@@ -94,6 +94,7 @@ class Amqp:
     def __init__(self, client: DockerClient, container: str, login: Login, vhost: str) -> None:
         self._program = tunnel(client, container, AMQP_PORT)
         self._reader = self._program.makefile()
+        self._user = login.user
         self._channel = 0
         self._frame_max = 0
         self.missed = 0
@@ -191,6 +192,8 @@ class Amqp:
     def _publish(self, exchange: str, message: Message) -> None:
         body = message.body or b""
         properties = decoded(message.properties)
+        if properties.user_id != self._user:
+            properties.user_id = None  # the broker takes nobody's word for another, and closes the channel
         if properties.headers:
             properties.headers = {name: value for name, value in properties.headers.items() if name != _DELIVERIES} or None
         size = self._frame_max - _FRAME_OVERHEAD

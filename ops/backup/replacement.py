@@ -161,9 +161,11 @@ class Replacement:
             broker = Rabbitmq(self.client, self.places[ServiceName.RABBITMQ], login)
             definitions = self.backup.whole(DEFINITIONS)
             broker.restore_definitions(definitions)
-            done = broker.restore_messages(self.backup.content(MESSAGES), lambda number: telling.so_far(count(number, "message")))
-            broker.check(definitions, self.backup.manifest.rabbitmq)
-            telling.result = f"{count(len(self.backup.manifest.rabbitmq.queues), 'queue')}, {count(done, 'message')}, as in the backup"
+            taken = broker.restore_messages(self.backup.content(MESSAGES), lambda number: telling.so_far(count(number, "message")))
+            broker.check(definitions, self.backup.manifest.rabbitmq, taken)
+            telling.result = (
+                f"{count(len(self.backup.manifest.rabbitmq.queues), 'queue')}, {count(taken.total(), 'message')}, as in the backup"
+            )
 
     def _swap(self, targets: dict[str, Target]) -> None:
         """Put the databases in place, or none of them."""

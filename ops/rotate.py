@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from dotenv import dotenv_values
 
-from ops import heal
+from ops import checkpoint, engine, heal
+from ops.backup import marker
 from ops.checkpoint import CONTAINER
 from ops.console import ask, columns, say
 from ops.errors import OperatorError
 from ops.pulumi import run_quietly
-from ops.session import open_session, settings_file, stack_settings
+from ops.session import open_session, project_name, settings_file, stack_settings
 from ops.up import up
 from stack.credentials import ACCEPTED_BY, resource_name
 from stack.vocabulary import ServiceName
@@ -57,12 +58,13 @@ def rotate(stack: str, service: str, agreed: bool) -> None:
         agreed: don't ask.
 
     Raises:
-        OperatorError: there is nothing to rotate, the user did not agree, or the `up` failed.
+        OperatorError: there is nothing to rotate, the user did not agree, the stack's data is not whole, or the `up` failed.
     """
     wanted = secrets_of(service)
     session = open_session(stack)
     given = _given(session)
     _name_given(given, wanted, service)
+    _refuse_half_restored(session)
     heal.free_the_stack(session)
     generated = [secret for secret in wanted if secret not in given]
     if not generated:
@@ -78,6 +80,16 @@ def rotate(stack: str, service: str, agreed: bool) -> None:
     run_quietly(session, ["state", "taint", "--yes", *plan.urns.values()])
     up(stack)
     say(f"Rotated: {', '.join(secret.upper() for secret in plan.urns)}. The old values are refused.", "green")
+
+
+def _refuse_half_restored(session: Session) -> None:
+    """Refuse before anything is marked for a new value, and not by the `up` behind it: the next one would exchange it all the same.
+
+    Raises:
+        OperatorError: a restore of the stack is at work, or was interrupted.
+    """
+    project = project_name(session.folder, session.stack, checkpoint.read(session.state, session.stack))
+    marker.guard(engine.connect(session.variables), project, session.stack)
 
 
 def secrets_of(service: str) -> list[str]:

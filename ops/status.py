@@ -17,7 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ops import checkpoint, engine
-from ops.console import columns, say
+from ops.backup import marker
+from ops.console import columns, complain, say
 from ops.containers import of_stack
 from ops.errors import OperatorError
 from ops.session import FOLDER, state_folder
@@ -69,7 +70,7 @@ class Status:
 
 
 def status(stack: str, as_json: bool, live: bool) -> int:
-    """Show the table; the exit code says whether all run and none is unhealthy.
+    """Show the table; the exit code says whether all run, none is unhealthy, and no restore leaves the data in pieces.
 
     Args:
         stack: the stack's name.
@@ -77,6 +78,9 @@ def status(stack: str, as_json: bool, live: bool) -> int:
         live: whether to go on until interrupted; only where a person looks.
     """
     client = engine.connect()
+    found = of_stack(client, stack)
+    if wrong := marker.found(client, found[0].project, stack):
+        complain(" ".join(wrong.lines))
     seen = look(client, stack)
     if as_json:
         say(json.dumps([asdict(each) for each in seen], indent=2))
@@ -88,7 +92,7 @@ def status(stack: str, as_json: bool, live: bool) -> int:
                 screen.update(table(seen), refresh=True)
     else:
         Console(width=None if sys.stdout.isatty() else 200).print(table(seen))
-    return 0 if all(is_well(each) for each in seen) else 1
+    return 0 if wrong is None and all(is_well(each) for each in seen) else 1
 
 
 def look(client: DockerClient, stack: str) -> list[Status]:

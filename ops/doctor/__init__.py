@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from ops import engine
+from ops.backup import marker, services
 from ops.console import complain, count, say
-from ops.doctor.findings import Finding, Verdict
+from ops.doctor.findings import Finding, Verdict, bad
 from ops.doctor.machine import machine
 from ops.errors import OperatorError
 from ops.session import FOLDER
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from docker import DockerClient
@@ -35,12 +38,10 @@ def doctor(stack: str, as_json: bool) -> int:
         if not as_json:
             _say(finding)
 
-    for finding in machine(client, FOLDER):
-        tell(finding)
-    for finding in plans(client, FOLDER, stack):
+    for finding in chain(machine(client, FOLDER), plans(client, FOLDER, stack)):
         tell(finding)
     try:
-        for finding in running(client, stack):
+        for finding in chain(whole(client, services.project_of(stack), stack), running(client, stack)):
             tell(finding)
     except OperatorError as error:
         if not as_json:
@@ -53,6 +54,12 @@ def doctor(stack: str, as_json: bool) -> int:
     else:
         say(f"nothing wrong, {count(warned, 'warning')}", "green" if not warned else "yellow")
     return 1 if wrong else 0
+
+
+def whole(client: DockerClient, project: str, stack: str) -> Iterator[Finding]:
+    """Whether the stack's data is whole: not where a restore of it was interrupted, or goes on."""
+    if wrong := marker.found(client, project, stack):
+        yield bad("data", wrong.what, wrong.mend)
 
 
 def guard(client: DockerClient, folder: Path) -> None:

@@ -4,11 +4,13 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
 
-from ops.doctor import guard, plans
+from ops.backup import marker
+from ops.doctor import guard, plans, whole
 from ops.doctor.credentials import trials, verdict
 from ops.doctor.findings import Verdict
 from ops.doctor.instances import strangers
@@ -20,6 +22,7 @@ from ops.status import Status, age
 from stack.engine import NO_ANSWER, EngineError, ProbeResult
 from stack.settings import Settings
 from stack.vocabulary import ServiceName
+from tests.unit.backup_samples import Volumes
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -258,3 +261,14 @@ def test_a_password_of_minio_may_hold_what_would_mean_something_in_a_url() -> No
     server = json.loads(trial.secrets["DOCTOR_CONFIGURATION"])["aliases"]["doctor"]
     assert (server["accessKey"], server["secretKey"], server["url"]) == ("whatsapp", 'a:b@c/"d\\', "http://127.0.0.1:9000")
     assert not any(name.startswith("MC_HOST") for name in trial.secrets), "there mc takes b@c... for a session's token"
+
+
+def test_a_restore_that_was_interrupted_is_bad_and_its_mend_is_to_run_it_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    engine: Any = Volumes()
+    monkeypatch.setattr(marker, "FOLDER", tmp_path)
+    assert list(whole(engine, "whatsapp-dev", "dev")) == []
+    engine.names.add(marker.volume("whatsapp-dev"))
+    (finding,) = whole(engine, "whatsapp-dev", "dev")
+    assert finding.verdict is Verdict.BAD
+    assert "was interrupted" in finding.said
+    assert "make restore FILE=... STACK=dev" in finding.mend

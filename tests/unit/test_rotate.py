@@ -8,12 +8,14 @@ from typing import Any
 import click
 import pytest
 
-from ops import heal
+from ops import engine, heal
 from ops import rotate as subject
+from ops.backup import marker
 from ops.errors import OperatorError
 from ops.session import Session
 from stack.credentials import ACCEPTED_BY, resource_name
 from stack.settings import NAMES, is_secret
+from tests.unit.backup_samples import Volumes
 from tests.unit.recording import Recording, record
 
 RANDOM = "random:index/randomPassword:RandomPassword"
@@ -82,6 +84,7 @@ class Machine:
         self.session = Session(folder, "dev", Path("pulumi"), {})
         self.asked: list[str] = []
         self.preview = json.dumps(PREVIEW)
+        self.engine = Volumes()
 
     def run_quietly(self, _session: Session, arguments: list[str]) -> str:
         self.asked.append(" ".join(arguments))
@@ -100,6 +103,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr(subject, "run_quietly", made.run_quietly)
     monkeypatch.setattr(subject, "up", made.up)
     monkeypatch.setattr(heal, "free_the_stack", lambda _: None)
+    monkeypatch.setattr(engine, "connect", lambda _: made.engine)
+    monkeypatch.setattr(marker, "FOLDER", tmp_path)
     return made
 
 
@@ -114,6 +119,13 @@ def test_without_a_yes_nothing_is_marked(machine: Machine, monkeypatch: pytest.M
     with pytest.raises(OperatorError, match="Nothing was rotated"):
         subject.rotate("dev", "redis", agreed=False)
     assert len(machine.asked) == 1, "something was changed without a yes"
+
+
+def test_after_an_interrupted_restore_nothing_is_marked(machine: Machine) -> None:
+    machine.engine.names.add(marker.volume("whatsapp-dev"))
+    with pytest.raises(OperatorError, match="A restore of stack dev was interrupted"):
+        subject.rotate("dev", "redis", agreed=True)
+    assert machine.asked == []
 
 
 def test_given_secrets_are_named_with_their_place_and_left_alone(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:

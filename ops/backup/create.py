@@ -64,12 +64,13 @@ def backup(stack: str, file: str = "", folder: str = "", key: str = "") -> Path:
         target = _target(header, chosen.folder, file, encrypted=chosen.key is not None)
         say(f"backup of {project} to {_shown(target)}{'' if chosen.key else ', not encrypted (no BACKUP_KEY)'}")
         places = services.places(client, project, stack)
-        with shelf.new_file(target) as raw:
+        kept = Shelf(target.parent)
+        encrypted = chosen.key is not None
+        with shelf.new_file(target, lambda written: kept.put(written, target.name, header, encrypted=encrypted)) as raw:
             manifest = _write_all(_Source(client, places), raw, header, chosen.key)
             with step("verifying") as telling:
                 _verify(Path(raw.name), chosen.key, telling)
-        Shelf(target.parent).add(target, header, encrypted=chosen.key is not None)
-        removed = Shelf(target.parent).prune(project, stack, chosen.keep, chosen.keep_days)
+        removed = kept.prune(project, stack, chosen.keep, chosen.keep_days)
     _tell_left_out(manifest)
     for name in removed:
         say(f"removed {name}, which BACKUP_KEEP or BACKUP_KEEP_DAYS no longer keeps")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ops import engine
 from ops.backup import inside, marker, services, verify, volumes
 from ops.backup.databases import Target
-from ops.backup.errors import ArchiveError, refused
+from ops.backup.errors import ArchiveError, WrongKeyError, refused
 from ops.backup.inside import InsideError
 from ops.backup.manifest import DUMPS, RDB
 from ops.backup.plan import options
@@ -47,8 +47,10 @@ def verify_backup(stack: str, file: str, key: str = "") -> None:
             for line in described(found):
                 say(f"  {line}")
     except ArchiveError as error:
+        if not isinstance(error, WrongKeyError):  # which says nothing of the archive
+            Shelf(path.parent).verified(path, whole=False)
         raise refused(path, error) from error
-    Shelf(path.parent).verified(path)
+    Shelf(path.parent).verified(path, whole=True)
     say(f"{path.name} is whole: {amount(path.stat().st_size)}", "green")
 
 

@@ -21,7 +21,7 @@ from ops.backup.errors import ArchiveError
 from ops.errors import OperatorError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from ops.backup.manifest import Header
 
@@ -78,11 +78,21 @@ class Shelf:
                     found.append(_described(file, status))
         return sorted(found, key=lambda each: (each.created, each.name), reverse=True)
 
-    def add(self, file: Path, header: Header, *, encrypted: bool) -> None:
-        """Remember a backup that was just written and verified."""
-        status = file.stat()
+    def put(self, written: Path, name: str, header: Header, *, encrypted: bool) -> None:
+        """Give a backup that was just written and verified its name, and remember it.
+
+        It is in the list first: killed between the two, the list names a file that isn't there, and the next backup strikes that out. The
+        other way round there would be a backup that is never counted, and never goes.
+
+        Args:
+            written: the file as it is called until now, in this folder.
+            name: what it is to be called.
+            header: of the backup.
+            encrypted: whether it is.
+        """
+        status = written.stat()
         entry = Entry(
-            name=file.name,
+            name=name,
             created=header.created.isoformat(),
             stack=header.stack,
             project=header.project,
@@ -92,15 +102,18 @@ class Shelf:
             verified=_now(),
         )
         with self._locked():
-            self._remember({**self._written(), file.name: entry})
+            self._remember({**self._there(), name: entry})
+            written.rename(self.folder / name)
 
-    def verified(self, file: Path) -> None:
-        """Remember that a backup was found whole just now."""
+    def verified(self, file: Path, *, whole: bool) -> None:
+        """Remember that a backup was read to its end just now, and whether it was found whole."""
+        if not (self.folder / LIST).is_file():
+            return  # nothing here is ours, and it may be a disk that can only be read
         with self._locked():
-            written = self._written()
+            written = self._there()
             known, status = written.get(file.name), file.stat()
             if known and (known.size, known.modified) == (status.st_size, status.st_mtime_ns):
-                self._remember({**written, file.name: replace(known, verified=_now())})
+                self._remember({**written, file.name: replace(known, verified=_now() if whole else "")})
 
     def prune(self, project: str, stack: str, keep: int, days: int) -> list[str]:
         """Remove the stack's backups that are too many or too old; their names."""
@@ -110,7 +123,7 @@ class Shelf:
                 (self.folder / entry.name).unlink(missing_ok=True)
             if doomed:
                 gone = {entry.name for entry in doomed}
-                self._remember({name: entry for name, entry in self._written().items() if name not in gone})
+                self._remember({name: entry for name, entry in self._there().items() if name not in gone})
         return [entry.name for entry in doomed]
 
     @contextmanager
@@ -127,10 +140,14 @@ class Shelf:
         except (OSError, ValueError, LookupError, TypeError):
             return {}
 
+    def _there(self) -> dict[str, Entry]:
+        """What the list says of files that are there."""
+        return {name: entry for name, entry in self._written().items() if (self.folder / name).is_file()}
+
     def _remember(self, entries: dict[str, Entry]) -> None:
-        there = [asdict(entry) for name, entry in sorted(entries.items()) if (self.folder / name).is_file()]
+        listed = [asdict(entry) for _, entry in sorted(entries.items())]
         with tempfile.NamedTemporaryFile("w", dir=self.folder, prefix=LIST, delete=False, encoding="utf-8") as file:
-            json.dump({"backups": there}, file, indent=1)
+            json.dump({"backups": listed}, file, indent=1)
         Path(file.name).replace(self.folder / LIST)
 
 
@@ -150,10 +167,14 @@ def too_many(entries: Iterable[Entry], keep: int, days: int, now: datetime | Non
 
 
 @contextmanager
-def new_file(path: Path) -> Iterator[IO[bytes]]:
+def new_file(path: Path, finish: Callable[[Path], object]) -> Iterator[IO[bytes]]:
     """A file to write, which takes its name only when it is whole and on the disk; before that nothing looks like it.
 
     What an earlier run that was killed left in the same folder is removed.
+
+    Args:
+        path: what it will be called.
+        finish: what gives it that name: it is called with the name that the file has until then.
 
     Raises:
         OperatorError: it can't be written.
@@ -167,9 +188,9 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
                 yield file.file
                 file.flush()
                 os.fsync(file.fileno())
-                Path(file.name).rename(path)
+                finish(Path(file.name))
             except BaseException:
-                Path(file.name).unlink()
+                Path(file.name).unlink(missing_ok=True)
                 raise
         _sync_folder(path.parent)
     except OSError as error:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.backup import shelf
+from ops.backup import restore, shelf
 from ops.backup.listing import backups
 from ops.backup.manifest import Header
 from ops.backup.plan import Options, read_key
@@ -30,10 +30,9 @@ def entry(age: float, *, verified: bool = True, ours: bool = True) -> Entry:
 
 def put(folder: Path, name: str, days: int = 0, content: bytes = b"x") -> Path:
     """A backup in the folder, as `backup` leaves it there."""
-    with new_file(folder / name) as file:
-        file.write(content)
     header = Header(project="whatsapp-dev", stack="dev", created=WHEN - timedelta(days=days))
-    Shelf(folder).add(folder / name, header, encrypted=False)
+    with new_file(folder / name, lambda written: Shelf(folder).put(written, name, header, encrypted=False)) as file:
+        file.write(content)
     return folder / name
 
 
@@ -127,7 +126,7 @@ def test_the_list_says_of_every_file_what_can_be_known(
 
 def test_a_backup_takes_its_name_only_when_it_is_whole_and_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
     target = tmp_path / "backups" / "one.tar"
-    with new_file(target) as file:
+    with new_file(target, lambda written: written.rename(target)) as file:
         file.write(b"half")
         file.flush()
         assert not target.exists()
@@ -136,14 +135,73 @@ def test_a_backup_takes_its_name_only_when_it_is_whole_and_is_readable_by_its_ow
     assert target.stat().st_mode & 0o777 == 0o600
 
 
+def finished(_: Path) -> None:
+    pytest.fail("it is not whole")
+
+
 def test_a_backup_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), new_file(tmp_path / "one.tar"):
+    with pytest.raises(KeyboardInterrupt), new_file(tmp_path / "one.tar", finished):
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("step", ["rename", "replace"])
+def test_a_backup_that_is_killed_as_it_takes_its_name_is_there_and_counted_or_not_there_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    put(tmp_path, "before.tar", days=2)
+    done = getattr(Path, step)
+
+    def die(*arguments: Path) -> None:
+        done(*arguments)
+        raise SystemExit  # as a kill: nothing is undone
+
+    monkeypatch.setattr(Path, step, die)
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
+    with pytest.raises(SystemExit):
+        put(tmp_path, "killed.tar", days=1)
+    monkeypatch.undo()
+    assert all(each.ours for each in Shelf(tmp_path).entries()), "there is a backup that is never counted"
+    put(tmp_path, "after.tar")
+    assert {each.name for each in Shelf(tmp_path).entries()} == {"before.tar", "after.tar"} | (
+        {"killed.tar"} if step == "rename" else set()
+    )
+
+
+def test_a_backup_that_is_found_damaged_is_no_longer_listed_as_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(restore, "options", lambda *_, **__: Options(tmp_path, None, 7, 0))
+    content = archive()
+    file = put(tmp_path, "ours.tar", content=content)
+    status = file.stat()
+    restore.verify_backup("dev", str(file))
+    assert Shelf(tmp_path).entries()[0].verified
+    file.write_bytes(content[:5000] + b"?" + content[5001:])  # as a disk does that loses a bit
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with pytest.raises(OperatorError, match="can't be used"):
+        restore.verify_backup("dev", str(file))
+    (entry,) = Shelf(tmp_path).entries()
+    assert (entry.ours, entry.verified) == (True, "")
+
+
+def test_a_backup_in_a_folder_that_is_not_this_programs_is_verified_without_a_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restore, "options", lambda *_, **__: Options(tmp_path, None, 7, 0))
+    (tmp_path / "copied.tar").write_bytes(archive())
+    restore.verify_backup("dev", "copied.tar")
+    assert [each.name for each in tmp_path.iterdir()] == ["copied.tar"]
+
+
+def test_a_wrong_key_says_nothing_of_the_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(restore, "options", lambda *_, **__: Options(tmp_path, "another key", 7, 0))
+    put(tmp_path, "ours.tar.age", content=encrypted(archive()))
+    with pytest.raises(OperatorError, match="can't be used"):
+        restore.verify_backup("dev", "ours.tar.age")
+    assert Shelf(tmp_path).entries()[0].verified
+
+
 def test_a_full_disk_is_said_to_be_one(tmp_path: Path) -> None:
-    with pytest.raises(OperatorError, match="can't be written") as caught, new_file(tmp_path / "one.tar"):
+    with pytest.raises(OperatorError, match="can't be written") as caught, new_file(tmp_path / "one.tar", finished):
         raise OSError(28, "No space left on device")
     assert "No space left" in caught.value.cause
     assert list(tmp_path.iterdir()) == []
@@ -152,7 +210,7 @@ def test_a_full_disk_is_said_to_be_one(tmp_path: Path) -> None:
 def test_what_a_killed_run_left_is_removed_by_the_next_one_and_what_a_living_run_writes_is_not(tmp_path: Path) -> None:
     script = (
         "import sys, time; from pathlib import Path; from ops.backup.shelf import new_file\n"
-        "with new_file(Path(sys.argv[1])) as file:\n    file.write(b'x'); file.flush(); print('begun', flush=True); time.sleep(60)"
+        "with new_file(Path(sys.argv[1]), print) as file:\n    file.write(b'x'); file.flush(); print('begun', flush=True); time.sleep(60)"
     )
 
     def begin(name: str) -> subprocess.Popen[str]:
@@ -165,8 +223,7 @@ def test_what_a_killed_run_left_is_removed_by_the_next_one_and_what_a_living_run
         os.kill(killed.pid, signal.SIGKILL)
         killed.wait()
         assert len(list(tmp_path.glob(f"{PARTIAL}*"))) == 2
-        with new_file(tmp_path / "next.tar") as file:
-            file.write(b"y")
+        put(tmp_path, "next.tar")
         assert len(list(tmp_path.glob(f"{PARTIAL}*"))) == 1
         alive.kill()
     assert Shelf(tmp_path).entries()[0].name == "next.tar"

@@ -84,7 +84,7 @@ def check(pieces: Iterable[bytes]) -> None:
 
 
 def _opened(source: Iterator[bytes]) -> tarfile.TarFile:
-    return tarfile.open(fileobj=cast("BinaryIO", _Stream(source)), mode="r|", encoding="utf-8")
+    return tarfile.open(fileobj=cast("BinaryIO", _Stream(source)), mode="r|", bufsize=_PIECE_BYTES, encoding="utf-8")
 
 
 def _shown(name: str) -> str:

@@ -47,9 +47,7 @@ def verify_backup(stack: str, file: str, key: str = "") -> None:
             for line in described(found):
                 say(f"  {line}")
     except ArchiveError as error:
-        if not isinstance(error, WrongKeyError):  # which says nothing of the archive
-            Shelf(path.parent).verified(path, whole=False)
-        raise refused(path, error) from error
+        raise _refused(path, error) from error
     Shelf(path.parent).verified(path, whole=True)
     say(f"{path.name} is whole: {amount(path.stat().st_size)}", "green")
 
@@ -81,10 +79,17 @@ def restore(stack: str, file: str, key: str = "", *, agreed: bool) -> None:
             places = services.places(client, project, stack)
             Replacement(client, project, stack, backup, places).run(path.name)
     except ArchiveError as error:
-        raise refused(path, error) from error
+        raise _refused(path, error) from error
     except InsideError as error:
         raise OperatorError("The restore did not begin.", str(error), "Remove the cause, then run it again.") from error
     say(f"{stack} is up with the data of {path.name}, verified, {time.monotonic() - begun:.1f} s", "green")
+
+
+def _refused(path: Path, error: ArchiveError) -> OperatorError:
+    """The refusal of an archive, which is no longer listed as verified either: but a wrong key says nothing of it."""
+    if not isinstance(error, WrongKeyError):
+        Shelf(path.parent).verified(path, whole=False)
+    return refused(path, error)
 
 
 def described(backup: Backup) -> list[str]:

@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -106,10 +106,10 @@ class Shelf:
             written.rename(self.folder / name)
 
     def verified(self, file: Path, *, whole: bool) -> None:
-        """Remember that a backup was read to its end just now, and whether it was found whole."""
+        """Remember that a backup was read to its end just now, and whether it was found whole; where the list can't be written, nothing."""
         if not (self.folder / LIST).is_file():
-            return  # nothing here is ours, and it may be a disk that can only be read
-        with self._locked():
+            return  # nothing here is ours
+        with suppress(OSError), self._locked():
             written = self._there()
             known, status = written.get(file.name), file.stat()
             if known and (known.size, known.modified) == (status.st_size, status.st_mtime_ns):

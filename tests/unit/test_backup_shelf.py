@@ -5,14 +5,17 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.backup import restore, shelf
+from ops.backup import marker, restore, shelf
 from ops.backup.listing import backups
 from ops.backup.manifest import Header
 from ops.backup.plan import Options, read_key
@@ -168,7 +171,13 @@ def test_a_backup_that_is_killed_as_it_takes_its_name_is_there_and_counted_or_no
     )
 
 
-def test_a_backup_that_is_found_damaged_is_no_longer_listed_as_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("read", [restore.verify_backup, partial(restore.restore, agreed=True)])
+def test_a_backup_that_is_found_damaged_is_no_longer_listed_as_verified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[str, str], None]
+) -> None:
+    monkeypatch.setattr(restore, "engine", Mock())
+    monkeypatch.setattr(marker, "FOLDER", tmp_path)
+    monkeypatch.setattr("ops.backup.services.project_of", lambda _: "whatsapp-dev")
     monkeypatch.setattr(restore, "options", lambda *_, **__: Options(tmp_path, None, 7, 0))
     content = archive()
     file = put(tmp_path, "ours.tar", content=content)
@@ -178,7 +187,7 @@ def test_a_backup_that_is_found_damaged_is_no_longer_listed_as_verified(tmp_path
     file.write_bytes(content[:5000] + b"?" + content[5001:])  # as a disk does that loses a bit
     os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
     with pytest.raises(OperatorError, match="can't be used"):
-        restore.verify_backup("dev", str(file))
+        read("dev", str(file))
     (entry,) = Shelf(tmp_path).entries()
     assert (entry.ours, entry.verified) == (True, "")
 
@@ -190,6 +199,13 @@ def test_a_backup_in_a_folder_that_is_not_this_programs_is_verified_without_a_tr
     (tmp_path / "copied.tar").write_bytes(archive())
     restore.verify_backup("dev", "copied.tar")
     assert [each.name for each in tmp_path.iterdir()] == ["copied.tar"]
+
+
+def test_a_folder_that_can_only_be_read_hinders_no_verification(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(restore, "options", lambda *_, **__: Options(tmp_path, None, 7, 0))
+    put(tmp_path, "ours.tar", content=archive())
+    monkeypatch.setattr(Shelf, "_locked", Mock(side_effect=OSError(30, "Read-only file system")))
+    restore.verify_backup("dev", "ours.tar")
 
 
 def test_a_wrong_key_says_nothing_of_the_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

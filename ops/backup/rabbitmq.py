@@ -164,7 +164,11 @@ class Rabbitmq:
         return sorted(found, key=lambda each: (each["vhost"], each["name"]))
 
     def _get(self, path: str) -> Any:  # noqa: ANN401 - whatever JSON it is
-        return json.loads(self._request("GET", path))
+        said = self._request("GET", path)
+        try:
+            return json.loads(said)
+        except ValueError as error:
+            raise InsideError(f"RabbitMQ's answer to GET {path} can't be read: {error}") from error
 
     def _request(self, method: str, path: str, body: bytes | None = None) -> bytes:
         web = Web(self.client, self.place.container, RABBITMQ_UI_PORT)

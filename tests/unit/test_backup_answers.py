@@ -44,6 +44,12 @@ def test_a_rabbitmq_that_ends_in_the_midst_of_an_answer_is_said_to(monkeypatch: 
         Rabbitmq(Mock(), Place("rabbitmq", {}), Login("u", "p")).version()
 
 
+def test_a_rabbitmq_that_answers_in_another_language_is_said_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Rabbitmq, "_request", lambda *_: b"<html>Not now</html>")
+    with pytest.raises(InsideError, match="can't be read"):
+        Rabbitmq(Mock(), Place("rabbitmq", {}), Login("u", "p")).version()
+
+
 @pytest.mark.parametrize("text", ["voilà", "à", "plain", "…"])
 def test_an_objects_metadata_goes_back_to_its_last_byte(text: str) -> None:
     as_read = text.encode().decode("latin-1")

@@ -4,7 +4,7 @@ import re
 from unittest.mock import Mock
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ops.backup import databases
@@ -50,6 +50,7 @@ names = st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=
 )
 
 
+@settings(deadline=None)  # for a busy machine
 @given(name=names | st.sampled_from(["a" * 62, "a" * 63, "ü" * 31, "app"]))
 def test_a_database_of_any_name_is_exchanged_and_nothing_else_is_touched(name: str) -> None:
     with pytest.MonkeyPatch.context() as monkeypatch:
@@ -60,6 +61,7 @@ def test_a_database_of_any_name_is_exchanged_and_nothing_else_is_touched(name: s
         assert server.there == {name: "new"} | {other: other for other in OTHERS}
 
 
+@settings(deadline=None)  # for a busy machine
 @given(name=names | st.sampled_from(["a" * 62, "a" * 63, "ü" * 31, "app"]))
 def test_a_database_of_any_name_comes_back_when_a_restore_fails(name: str) -> None:
     with pytest.MonkeyPatch.context() as monkeypatch:

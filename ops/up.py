@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ops import checkpoint, engine, heal, recovery
+from ops.backup import marker
 from ops.console import columns, count, say
 from ops.doctor import guard
 from ops.errors import OperatorError
@@ -112,6 +113,7 @@ def _ask(stack: str) -> None:
 
 def _take_down(session: Session, client: DockerClient, keeps_volumes: bool) -> str:
     """Destroy what the state knows, then remove what carries our labels and isn't known; the project's name."""
+    marker.refuse_at_work(session.stack)
     heal.free_the_stack(session)
     known = checkpoint.read(session.state, session.stack)
     project = project_name(session.folder, session.stack, known)

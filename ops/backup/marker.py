@@ -54,15 +54,31 @@ def problem(project: str, stack: str, volumes: Container[str]) -> OperatorError 
     A restore counts before it sets its mark too: it takes what runs for the stack, and an `up` could make that anew meanwhile. A backup
     changes nothing, and hinders nobody.
     """
-    holder = _holder(stack)
-    if holder in _STARTING_IS_WRONG:
-        return OperatorError(f"{_STARTING_IS_WRONG[holder]} is at work on stack {stack}.", mend="Wait until it ends.")
+    if at_work := _at_work(stack):
+        return at_work
     if volume(project) not in volumes:
         return None
     return OperatorError(
         f"A restore of stack {stack} was interrupted: its data is neither what it was nor what it shall be.",
         mend=f"Run it again: make restore FILE=... STACK={stack} (or give the data up: make wipe STACK={stack})",
     )
+
+
+def refuse_at_work(stack: str) -> None:
+    """Refuse to take a stack away under a restore, or under an upgrade of a database. After one that was interrupted it may go.
+
+    Raises:
+        OperatorError: one is at work.
+    """
+    if at_work := _at_work(stack):
+        raise at_work
+
+
+def _at_work(stack: str) -> OperatorError | None:
+    holder = _holder(stack)
+    if holder not in _STARTING_IS_WRONG:
+        return None
+    return OperatorError(f"{_STARTING_IS_WRONG[holder]} is at work on stack {stack}.", mend="Wait until it ends.")
 
 
 def is_set(client: DockerClient, project: str) -> bool:

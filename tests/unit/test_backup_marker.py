@@ -45,6 +45,12 @@ def test_nothing_is_started_beside_a_restore_that_has_not_set_its_mark_yet_nor_b
     refuse(set())
 
 
+def test_a_stack_is_not_taken_away_under_a_restore_but_after_one_that_was_interrupted() -> None:
+    with marker.exclusive("dev", "restore"), pytest.raises(OperatorError, match="A restore is at work on stack dev"):
+        marker.refuse_at_work("dev")
+    marker.refuse_at_work("dev")
+
+
 def test_beside_a_backup_a_stack_may_be_started_also_where_a_restore_held_it_before() -> None:
     with marker.exclusive("dev", "restore"):
         pass

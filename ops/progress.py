@@ -32,6 +32,9 @@ _WORDS = {
 _KEPT = "kept, with its data"
 _FOUND = "found, with its data"
 
+_HIDDEN = "[secret]"
+"""What Pulumi tells in place of a secret."""
+
 BUILD_PRINTS = "what it prints: "
 """Stands before the command that repeats a failed build."""
 
@@ -177,7 +180,7 @@ class Progress:
         self._open.pop((metadata["urn"], metadata["op"]), None)
         subject = name(metadata["urn"], metadata["type"])
         self._line(subject, "failed", "red")
-        if build := _inputs(metadata).get("build"):
+        if isinstance(build := _inputs(metadata).get("build"), dict):
             # The provider keeps the build's output to itself.
             self._failed.setdefault(subject, []).append(f"{BUILD_PRINTS}{build_command(build)}")
 
@@ -257,7 +260,7 @@ def build_command(build: dict[str, Any]) -> str:
     words += ["--network", build["networkMode"]] if build.get("networkMode") else []
     words += ["--target", build["target"]] if build.get("target") else []
     for key, value in (build.get("buildArgs") or {}).items():
-        words += ["--build-arg", f"{key}={value}"]
+        words += ["--build-arg", key if value == _HIDDEN else f"{key}={value}"]  # then the builder takes it from the environment
     for secret in build.get("secrets") or []:
         words += ["--secret", f"id={secret['id']},src={secret['src']}"]
     return shlex.join([*words, build["context"]])

@@ -143,7 +143,7 @@ class Images(pulumi.ComponentResource):
         build = docker.RemoteImageBuildArgs(
             context=str(context),
             target=target,
-            build_args={**image.arguments, **{argument: reference for argument, (reference, _) in bases.items()}},
+            build_args={**_proxies(), **image.arguments, **{argument: reference for argument, (reference, _) in bases.items()}},
             network_mode="host",
             secrets=_build_secrets(),
             tags=[repository],  # for people, and tests that start a single image
@@ -184,6 +184,15 @@ def postgres_built_here(reference: str) -> str | None:
 
 def _builds_python(settings: Settings) -> bool:
     return settings.images is ImageSource.LOCAL and settings.is_default("app_python_image")
+
+
+def _proxies() -> dict[str, pulumi.Output[str]]:
+    """This machine's proxy, for the package clients in a build: arguments that every builder knows, and keeps out of the layers.
+
+    Its URL may hold a password.
+    """
+    given = {name: os.environ.get(name) or os.environ.get(name.upper()) for name in ("http_proxy", "https_proxy", "no_proxy")}
+    return {name: pulumi.Output.secret(value) for name, value in given.items() if value}
 
 
 def _build_secrets() -> list[docker.RemoteImageBuildSecretArgs] | None:

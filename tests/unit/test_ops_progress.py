@@ -211,13 +211,16 @@ def test_a_build_that_fails_says_how_to_see_its_own_output(progress: Progress) -
         "context": "/p/images/redis",
         "networkMode": "host",
         "target": "dev",
-        "buildArgs": {"BASE_IMAGE": "base:12"},
+        "buildArgs": {"BASE_IMAGE": "base:12", "https_proxy": "[secret]"},
         "secrets": [{"id": "ca_bundle", "src": "/etc/ca.pem"}],
     }
     urn = f"{PREFIX}{IMAGE}::redis"
     progress.event(message("error", "1 error occurred:\n\t* Error running buildx build: exit code: 1\n\n", urn))
     progress.event({"resOpFailedEvent": metadata("create", urn, IMAGE, new={"inputs": {"build": build}})})
-    arguments = "--network host --target dev --build-arg BASE_IMAGE=base:12 --secret id=ca_bundle,src=/etc/ca.pem /p/images/redis"
+    arguments = (
+        "--network host --target dev --build-arg BASE_IMAGE=base:12 --build-arg https_proxy --secret id=ca_bundle,src=/etc/ca.pem "
+        "/p/images/redis"
+    )
     command = f"DOCKER_BUILDKIT=1 docker build --progress plain {arguments}"
     assert progress.failures == [
         "image redis: Error running buildx build: exit code: 1",

@@ -261,6 +261,13 @@ def test_the_compose_client_learns_what_a_service_needs_and_what_takes_a_restart
     assert set(needs.values()) == {None}, "these need nobody"
 
 
+def test_a_proxy_of_this_machine_reaches_the_builds_and_is_kept_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:word@proxy.example:3128")
+    app = next(each for each in record(tmp_path).of_type("RemoteImage") if each.name == "app")
+    assert app.inputs["build"]["buildArgs"]["https_proxy"] == "http://user:word@proxy.example:3128"
+    assert "build" in app.secrets
+
+
 def test_mocks_that_make_up_no_passwords_see_the_same_resources(dev: Recording, tmp_path: Path) -> None:
     silent = record(tmp_path, silent=True)
     assert sorted(each.name for each in silent.resources) == sorted(each.name for each in dev.resources)

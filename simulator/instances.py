@@ -220,11 +220,11 @@ class Instances:
         if instance:
             self._events.emit(instance, "remove.instance", None)
             self._connections.forget(instance)
+        self._in_memory.pop(name, None)  # before its row goes: for a moment there is an instance without a state, as in 2.2.3
         try:
             await self._store.delete_instance(name)
         except StoreError as error:
             self._journal.error(str(error))
-        self._in_memory.pop(name, None)
         self._journal.warn(f'Instance "{name}" - REMOVED')
 
     def _delete_if_unused(self, instance: Instance) -> None:

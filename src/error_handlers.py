@@ -22,6 +22,7 @@ _BY_ERROR: tuple[tuple[type[evolution.EvolutionError], Kind], ...] = (  # the fi
     (evolution.EvolutionUnreachableError, problems.EVOLUTION_UNREACHABLE),
     (evolution.KeyRefusedError, problems.EVOLUTION_KEY_REFUSED),
     (evolution.InstanceUnknownError, problems.INSTANCE_UNKNOWN),
+    (evolution.InstanceNotLoadedError, problems.INSTANCE_NOT_LOADED),
     (evolution.NameTakenError, problems.INSTANCE_EXISTS),
     (evolution.InstanceNotConnectedError, problems.INSTANCE_NOT_CONNECTED),
     (evolution.RefusedError, problems.REFUSED_BY_EVOLUTION),

@@ -67,9 +67,9 @@ class Connection(Answer):
 
 
 class ConnectionState(Answer):
-    """The answer of `GET /instance/connectionState`."""
+    """The answer of `GET /instance/connectionState`; without a state where Evolution has the instance in its database alone."""
 
-    state: InstanceState = Field(validation_alias=AliasPath("instance", "state"))
+    state: InstanceState | None = Field(default=None, validation_alias=AliasPath("instance", "state"))
 
 
 class FoundWebhook(Answer):

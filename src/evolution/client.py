@@ -124,14 +124,29 @@ class EvolutionClient:
         return self._read(await self._guarded_call("POST", "/instance/create", body), _CREATED_INSTANCE)
 
     async def connect(self, name: str, number: str | None = None) -> answers.Connection:
-        """Begin to pair, or go on, and return the code to scan; takes 2 s when it begins. With a number there is a pairing code too."""
+        """Begin to pair, or go on, and return the code to scan; takes 2 s when it begins. With a number there is a pairing code too.
+
+        Raises:
+            InstanceNotLoadedError: it can't yet, or not any more; Evolution says so by a 200 without a reason.
+        """
         query = {"number": number} if number else {}
-        return self._read(await self._guarded_call("GET", f"/instance/connect/{_segment(name)}", query=query), _CONNECTION)
+        try:
+            return self._read(await self._guarded_call("GET", f"/instance/connect/{_segment(name)}", query=query), _CONNECTION)
+        except errors.EvolutionFailedError:
+            await self.state(name)  # raises, if that is the reason
+            raise
 
     async def state(self, name: str) -> answers.InstanceState:
-        """Return how the instance is connected, from Evolution's memory."""
+        """Return how the instance is connected, from Evolution's memory.
+
+        Raises:
+            InstanceNotLoadedError: it is not there: Evolution has not loaded it yet after its start, or is deleting it.
+        """
         answer = await self._guarded_call("GET", f"/instance/connectionState/{_segment(name)}")
-        return self._read(answer, _CONNECTION_STATE).state
+        state = self._read(answer, _CONNECTION_STATE).state
+        if state is None:
+            raise errors.InstanceNotLoadedError(errors.not_loaded(answer, name))
+        return state
 
     async def restart(self, name: str) -> answers.Connection:
         """Close the instance's connection and make it anew.

@@ -65,6 +65,13 @@ class InstanceUnknownError(EvolutionError):
     outcome = Outcome.NOT_DONE
 
 
+class InstanceNotLoadedError(EvolutionError):
+    """Evolution has the instance in its database and not in its memory: for a while after its start, and while it deletes it."""
+
+    code = "instance_not_loaded"
+    outcome = Outcome.NOT_DONE
+
+
 class NameTakenError(EvolutionError):
     """Evolution has an instance of that name already."""
 
@@ -180,6 +187,11 @@ def unexpected(answer: httpx.Response, text: str) -> Fault:
 def failed(answer: httpx.Response, text: str, mend: str = _LOOK_AT_LOG) -> Fault:
     """Describe an error of Evolution's own."""
     return Fault(State.UNEXPECTED_ANSWER, _answered(answer, text), mend)
+
+
+def not_loaded(answer: httpx.Response, name: str) -> Fault:
+    """Describe an instance that Evolution has stored, and can't speak of."""
+    return failed(answer, f"the instance {name!r} is not loaded", "wait a moment: Evolution API has just started, or is deleting it.")
 
 
 def _answered(answer: httpx.Response, text: str) -> str:

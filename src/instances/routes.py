@@ -20,6 +20,7 @@ router = APIRouter(prefix="/instances", tags=["instances"], dependencies=SECURED
 _JSON, _PNG = "application/json", "image/png"
 _FORMATS = {"json": _JSON, "png": _PNG}
 _ALWAYS = (problems.UNAUTHORIZED, problems.INTERNAL_ERROR, problems.DATABASE_UNUSABLE)
+_NOT_YET = (problems.QR_NOT_READY, problems.INSTANCE_NOT_LOADED)
 _OF_ONE = (*_ALWAYS, problems.INSTANCE_UNKNOWN, *FROM_EVOLUTION)
 
 
@@ -79,7 +80,7 @@ async def get(name: str, resources: UsedResources) -> InstanceOut:
     operation_id="getInstanceState",
     summary="Get an instance's state",
     response_description="The state at this moment",
-    responses=responses(*_OF_ONE),
+    responses=responses(*_OF_ONE, problems.INSTANCE_NOT_LOADED),
 )
 async def get_state(name: str, resources: UsedResources) -> InstanceStateOut:
     """Ask Evolution API how the instance is connected at this moment."""
@@ -99,7 +100,7 @@ async def get_state(name: str, resources: UsedResources) -> InstanceStateOut:
                 _PNG: {"schema": {"type": "string", "format": "binary"}},
             }
         },
-        **responses(*_OF_ONE, problems.NOT_ACCEPTABLE, problems.INSTANCE_OPEN, problems.VALIDATION_FAILED, problems.QR_NOT_READY),
+        **responses(*_OF_ONE, problems.NOT_ACCEPTABLE, problems.INSTANCE_OPEN, problems.VALIDATION_FAILED, *_NOT_YET),
     },
 )
 async def get_qr(

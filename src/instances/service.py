@@ -1,13 +1,14 @@
 """What callers want of instances, done through Evolution API and kept in the database."""
 
 import asyncio
+import contextlib
 import logging
 from dataclasses import dataclass
 
 from sqlalchemy import RowMapping
 
 from src import problems
-from src.evolution import InstanceUnknownError, NameTakenError
+from src.evolution import InstanceNotLoadedError, InstanceUnknownError, NameTakenError
 from src.evolution.answers import Connection, InstanceState, InstanceSummary
 from src.instances import store, webhooks
 from src.problems import ProblemError
@@ -134,7 +135,8 @@ async def _wait_until_gone(resources: Resources, name: str) -> None:
         InstanceUnknownError: as soon as it is gone; nothing, if it takes too long.
     """
     for _ in range(int(DELETION_WAIT_SECONDS / _POLL_SECONDS)):
-        await resources.evolution.state(name)
+        with contextlib.suppress(InstanceNotLoadedError):  # it leaves Evolution's memory before its database
+            await resources.evolution.state(name)
         await asyncio.sleep(_POLL_SECONDS)
     _log.warning("Evolution API has not removed the instance within %.0f s", DELETION_WAIT_SECONDS, extra={"instance": name})
 

@@ -130,7 +130,9 @@ class FakeEvolution:
     queries: list[str] = field(default_factory=list)
     """What stood behind the `?` of each."""
     deletion_seconds: float = 0.0
-    """How long a deletion goes on after its answer."""
+    """How long a deletion goes on after its answer; meanwhile the instance is in the database, and not in memory any more."""
+    unloaded: set[str] = field(default_factory=set)
+    """Instances that are in the database alone, as all are for a while after a start."""
     hang: Event = field(default_factory=Event)
     """Set: requests are taken and never answered."""
     hanging: Event = field(default_factory=Event)
@@ -184,8 +186,15 @@ class FakeEvolution:
         owner = "5511988887777@s.whatsapp.net" if self.instances[name] == "open" else None
         return {"id": id_of(name), "name": name, "connectionStatus": self.instances[name], "ownerJid": owner, "token": "a-token"}
 
+    def _forget(self, name: str) -> None:
+        del self.instances[name]
+        self.unloaded.discard(name)
+
     def _instance_call(self, call: str, name: str) -> tuple[int, object]:
         state = self.instances[name]
+        if name in self.unloaded and call in {"connectionState", "connect", "restart"}:
+            nothing = {"error": True, "message": "[object Object]"}
+            return 200, {"instance": {"instanceName": name}} if call == "connectionState" else nothing
         if call == "connectionState" or (call == "connect" and state == "open"):
             return 200, {"instance": {"instanceName": name, "state": state}}
         if call == "connect":
@@ -196,7 +205,8 @@ class FakeEvolution:
         if call == "logout":
             self.instances[name] = "close"
         if call == "delete":
-            Timer(self.deletion_seconds, self.instances.pop, [name]).start()
+            self.unloaded.add(name)
+            Timer(self.deletion_seconds, self._forget, [name]).start()
         return 200, {"status": "SUCCESS", "error": False, "response": {"message": "Done"}}
 
 

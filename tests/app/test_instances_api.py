@@ -222,6 +222,17 @@ async def test_a_name_is_free_again_once_its_deletion_is_answered(client: httpx.
     assert (await client.post("/instances", json={"name": "a1"})).status_code == 201
 
 
+@pytest.mark.parametrize("path", ["/state", "/qr"])
+async def test_an_instance_that_evolution_has_not_loaded_yet_is_worth_another_try(
+    client: httpx.AsyncClient, fake_evolution: "FakeEvolution", path: str
+) -> None:
+    await client.post("/instances", json={"name": "a1"})
+    fake_evolution.unloaded.add("a1")
+    answer = await client.get(f"/instances/a1{path}")
+    problem(answer, 503, "instance_not_loaded")
+    assert int(answer.headers["retry-after"]) > 0
+
+
 async def test_an_instance_that_evolution_lost_can_be_deleted(client: httpx.AsyncClient, fake_evolution: "FakeEvolution") -> None:
     await client.post("/instances", json={"name": "a1"})
     del fake_evolution.instances["a1"]

@@ -4,13 +4,15 @@ A claim is a lease: the message is `sending` and belongs to its owner until `lea
 message that is `sending` after that time has an unknown outcome, whether its owner died or gave it up in order to look later. What its
 owner did not give up is taken over by another one only when that one has not missed the database for a whole lease (`Steadiness`).
 
+What Evolution may still send for an owner that is gone (`Claim.orphaned_at`) has the owner `HELD` while nobody looks after it.
+
 Only the oldest unfinished message of a chat is ever claimed, so each chat is sent in the order of storing, one at a time.
 """
 
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +29,10 @@ from src.models import UNFINISHED
 SMALL_BYTES = 65536
 """Payloads up to this size come with the claim, all others when they are about to be sent."""
 
+HELD = "held"
+"""In place of the owner: since when there is none is noted with the problem, under `ORPHANED_AT`."""
+ORPHANED_AT = "orphaned_at"
+
 _DUE = """(state = 'queued' AND next_attempt_at <= now()
            OR state = 'sending' AND lease_until < now() AND (:take_over OR lease_owner IS NULL) AND id <> ALL (:in_hand))"""
 _HEAD = "instance, chat, id, state, next_attempt_at, lease_until, lease_owner"
@@ -42,7 +48,7 @@ _CLAIM_SQL = f"""
              WHERE {UNFINISHED} AND (instance, chat) > (heads.instance, heads.chat) AND instance <> ALL (:paused)
              ORDER BY instance, chat, seq LIMIT 1) AS next
     ), picked AS (
-        SELECT id, state, lease_owner FROM messages
+        SELECT id, state, lease_owner, lease_until FROM messages
          WHERE id IN (SELECT id FROM heads WHERE {_DUE} LIMIT :count) AND {_DUE}
            FOR UPDATE SKIP LOCKED
     )
@@ -52,7 +58,7 @@ _CLAIM_SQL = f"""
            attempt_started_at = CASE WHEN picked.state = 'queued' THEN now() ELSE coalesce(m.attempt_started_at, m.created_at) END
       FROM picked WHERE m.id = picked.id
     RETURNING m.id, m.instance, m.chat, m.type, m.text, m.media, m.payload_bytes, m.attempts, m.attempt_started_at, m.created_at,
-              m.problem, picked.state = 'sending' AS unknown, picked.lease_owner IS NOT NULL AS abandoned,
+              m.problem, picked.state = 'sending' AS unknown, picked.lease_owner AS last_owner, picked.lease_until AS ran_out,
               CASE WHEN m.payload_bytes <= {SMALL_BYTES} THEN m.payload END AS payload
 """  # noqa: S608  # constants
 """Walks from chat to chat along ix_messages_outbox_chat, and stops when it has enough: the cost is that of the chats passed, not of the
@@ -77,10 +83,9 @@ _POSTPONE = text("""
 """).bindparams(bindparam("problem", type_=JSONB))
 _LOOK_LATER = text("""
     UPDATE messages
-       SET lease_owner = CASE WHEN :abandoned THEN lease_owner END, lease_until = now() + :delay, problem = :problem,
-           attempts = attempts + :resent
+       SET lease_owner = :left_to, lease_until = now() + :delay, problem = :problem, attempts = attempts + :resent
      WHERE id = :id AND state = 'sending' AND lease_owner = :owner
-""").bindparams(bindparam("problem", type_=JSONB))
+""").bindparams(bindparam("problem", type_=JSONB), bindparam("left_to", type_=Text))
 _FAIL = text("""
     UPDATE messages
        SET state = 'failed', failed_at = now(), problem = :problem, attempts = attempts + :resent, payload = NULL, payload_bytes = 0,
@@ -108,7 +113,8 @@ class Claim:
 
     Attributes:
         unknown: an attempt has begun whose outcome nobody knows: look before sending.
-        abandoned: nobody waits for the answer to that attempt any more, so Evolution may be busy with it still.
+        orphaned_at: since when, at the latest, nobody waits for the answer to that attempt any more, so that Evolution may be busy with
+            it still; None when somebody waited to its end.
         started: when the first attempt of unknown outcome began, or this one.
         payload: what Evolution gets, unless it is large.
         fresh_until: by the monotonic clock, until when this sender need not ask whether the claim still holds.
@@ -126,7 +132,7 @@ class Claim:
     created_at: datetime
     problem: dict[str, Any] | None
     unknown: bool
-    abandoned: bool
+    orphaned_at: datetime | None
     payload: dict[str, Any] | None
     fresh_until: float
 
@@ -142,7 +148,14 @@ class Claim:
 
 
 class Claims:
-    """The claims of one sender, which is told apart by `owner` from all others that have ever run."""
+    """The claims of one sender, which is told apart by `owner` from all others that have ever run.
+
+    Args:
+        engine: the application's database.
+        owner: of the form `<host>/<run of the host>/...`; senders of an earlier run of the same host are gone for certain.
+        lease: how long a claim holds.
+        clock: as in `Steadiness`.
+    """
 
     def __init__(self, engine: AsyncEngine, owner: str, lease: timedelta, clock: Callable[[], float] = time.time) -> None:
         self._engine = engine
@@ -150,6 +163,7 @@ class Claims:
         self._lease = lease
         self._steadiness = Steadiness(lease.total_seconds(), clock)
         self._after = ("", "")
+        self._begun = datetime.now(UTC)
 
     async def claim(self, count: int, paused: Collection[str] = (), in_hand: Collection[UUID] = ()) -> list[Claim]:
         """Claim up to `count` due messages, each the head of its chat, going round all chats so that none waits for ever.
@@ -175,7 +189,7 @@ class Claims:
                     "owner": self._owner,
                     "lease": self._lease,
                 }
-                batch = [_as_claim(dict(row), fresh_until) for row in (await connection.execute(_CLAIM, given)).mappings()]
+                batch = [self._as_claim(dict(row), fresh_until) for row in (await connection.execute(_CLAIM, given)).mappings()]
                 claims += batch
                 if len(claims) == count:
                     break
@@ -204,10 +218,13 @@ class Claims:
         await self._execute(_POSTPONE, {"id": claim.id, "problem": problem, "delay": delay, "resent": int(resent)})
 
     async def look_later(
-        self, claim: Claim, problem: dict[str, Any], delay: timedelta, *, abandoned: bool = False, resent: bool = False
+        self, claim: Claim, problem: dict[str, Any], delay: timedelta, *, orphaned_at: datetime | None = None, resent: bool = False
     ) -> None:
-        """Give up the claim on what may have been sent, to be looked after later by whichever sender; `abandoned` as in `Claim`."""
-        given = {"id": claim.id, "problem": problem, "delay": delay, "abandoned": abandoned, "resent": int(resent)}
+        """Give up the claim on what may have been sent, to be looked after later by whichever sender; `orphaned_at` as in `Claim`."""
+        left_to = None
+        if orphaned_at is not None:
+            left_to, problem = HELD, {**problem, ORPHANED_AT: orphaned_at.isoformat()}
+        given = {"id": claim.id, "problem": problem, "delay": delay, "left_to": left_to, "resent": int(resent)}
         await self._execute(_LOOK_LATER, given)
 
     async def fail(self, claim: Claim, problem: dict[str, Any], *, resent: bool = False) -> None:
@@ -231,6 +248,22 @@ class Claims:
         async with self._engine.begin() as connection:
             await connection.execute(statement, {"owner": self._owner} | given)
 
+    def _as_claim(self, row: dict[str, Any], fresh_until: float) -> Claim:
+        last_owner, ran_out = row.pop("last_owner"), row.pop("ran_out")
+        orphaned_at = self._orphaned_at(last_owner, ran_out, row["problem"]) if row["unknown"] else None
+        return Claim(started=row.pop("attempt_started_at"), orphaned_at=orphaned_at, fresh_until=fresh_until, **row)
 
-def _as_claim(row: dict[str, Any], fresh_until: float) -> Claim:
-    return Claim(started=row.pop("attempt_started_at"), fresh_until=fresh_until, **row)
+    def _orphaned_at(self, last_owner: str | None, ran_out: datetime, problem: dict[str, Any] | None) -> datetime | None:
+        if last_owner is None:
+            return None
+        if last_owner == HELD:
+            return datetime.fromisoformat((problem or {})[ORPHANED_AT])
+        place, run = _place_and_run(last_owner)
+        own_place, own_run = _place_and_run(self._owner)
+        # Of another place all that is known is that it renews no claim: it may have lived, and asked Evolution, up to the last moment.
+        return min(ran_out, self._begun) if place == own_place and run != own_run else ran_out
+
+
+def _place_and_run(owner: str) -> tuple[str, str]:
+    place, run, *_ = [*owner.split("/"), ""]
+    return place, run

@@ -11,12 +11,14 @@ import uuid
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from src.background import STOP_LIMIT_SECONDS
 from src.budget import ByteBudget
 from src.database import DatabaseError, explain
+from src.evolution.client import SEND_TIMEOUT_SECONDS
 from src.messages.bell import CHANNEL
 from src.messages.claims import Claim, Claims
 from src.messages.classify import gave_up
@@ -35,6 +37,7 @@ class Tuning:
 
     Attributes:
         slow: what takes longer to send gives up its place to others.
+        held: how long Evolution may hold what it was asked to send, as in `Sender`.
     """
 
     lease: float = 30.0
@@ -43,6 +46,18 @@ class Tuning:
     between_claims: float = 0.02
     give_up_every: float = 60.0
     memory_bytes: int = 32 * 1024 * 1024
+    held: float = SEND_TIMEOUT_SECONDS
+
+
+def _run() -> str:
+    """Tell this run of the container, or of the machine, from all others: by when its first process began, in ticks of the kernel's clock.
+
+    Empty where that can't be known; then no two runs are told apart.
+    """
+    try:
+        return Path("/proc/1/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
 
 
 class Outbox:
@@ -52,12 +67,12 @@ class Outbox:
         self._resources = resources
         self._tuning = tuning
         self._slots = Slots(resources.settings.outbox_concurrency, tuning.slow)
-        owner = f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:12]}"
+        owner = f"{socket.gethostname()}/{_run()}/{os.getpid()}/{uuid.uuid4().hex[:12]}"
         self._claims = Claims(resources.engine, owner, timedelta(seconds=tuning.lease))
         self._pauses = Pauses()
         hours = resources.settings.outbox_give_up_hours
         budget = ByteBudget(tuning.memory_bytes)
-        self._sender = Sender(resources.engine, resources.evolution, self._claims, self._pauses, hours, budget)
+        self._sender = Sender(resources.engine, resources.evolution, self._claims, self._pauses, hours, budget, held_seconds=tuning.held)
         self._in_flight: dict[uuid.UUID, asyncio.Task[None]] = {}
         self._wake = resources.bell.rung
         self._stopping = False

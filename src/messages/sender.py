@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from src.budget import ByteBudget
 from src.database import DatabaseError
 from src.evolution import EvolutionClient, EvolutionError, InstanceUnknownError, KeyRefusedError
 from src.evolution.answers import SentMessage
+from src.evolution.client import SEND_TIMEOUT_SECONDS
 from src.evolution.errors import EvolutionUnreachableError
 from src.messages.accepted import Accepted, store_accepted, store_unrecorded
 from src.messages.claims import Claim, Claims
@@ -28,6 +29,8 @@ STORE_AGAIN_SECONDS = 0.5
 
 _SETTLE: dict[MessageType, float] = {"text": 2.0, "media": 10.0, "voice": 10.0}
 """Seconds in which Evolution, when it works at all, ends what it was at when its caller went away."""
+_HELD_LOOK = timedelta(seconds=5)
+"""Between two looks for what Evolution may be holding."""
 
 _Result = TypeVar("_Result")
 _log = logging.getLogger("app.outbox")
@@ -35,7 +38,16 @@ _log = logging.getLogger("app.outbox")
 
 @dataclass
 class Sender:
-    """Sends claimed messages with one connection pool and one set of pauses."""
+    """Sends claimed messages with one connection pool and one set of pauses.
+
+    While Redis is away Evolution holds what it was asked to send, for as long as that takes; asking what became of it doesn't need Redis,
+    and finds nothing. So what a sender left behind that is gone is only looked for, until one of two things shows that it is not held:
+    Evolution has since taken another message of the same instance, which it was asked for later (its commands reach Redis in order), or
+    the time is over that a living sender would have waited. A Redis that is away for longer can still double it, as it can for the living.
+
+    Attributes:
+        held_seconds: that time.
+    """
 
     engine: AsyncEngine
     evolution: EvolutionClient
@@ -44,6 +56,9 @@ class Sender:
     give_up_hours: float
     budget: ByteBudget
     settle: Callable[[MessageType], float] = _SETTLE.__getitem__
+    held_seconds: float = SEND_TIMEOUT_SECONDS
+    _sends_since: dict[str, datetime] = field(default_factory=dict)
+    """By instance: when the last request began that Evolution answered by sending."""
 
     async def process(self, claim: Claim) -> None:
         """Send one message, or find out that it was sent, and store what became of it.
@@ -62,7 +77,10 @@ class Sender:
         """Look for a message of unknown outcome; False: Evolution certainly doesn't have it, so it is to be sent again."""
         try:
             found = await self._look(claim)
-            if found is None and claim.abandoned:
+            if found is None and claim.orphaned_at is not None:
+                if self._may_be_held(claim.instance, claim.orphaned_at):
+                    await self._look_for_it_later(claim, claim.orphaned_at)
+                    return True
                 await asyncio.sleep(self.settle(claim.type))
                 found = await self._look(claim)
         except EvolutionError as error:
@@ -80,6 +98,16 @@ class Sender:
     async def _look(self, claim: Claim) -> Accepted | None:
         return await self._persist(lambda: find_accepted(self.engine, self.evolution, claim))
 
+    def _may_be_held(self, instance: str, orphaned_at: datetime) -> bool:
+        sends_since = self._sends_since.get(instance)
+        is_through = sends_since is not None and sends_since > orphaned_at
+        return not is_through and datetime.now(UTC) < orphaned_at + timedelta(seconds=self.held_seconds)
+
+    async def _look_for_it_later(self, claim: Claim, orphaned_at: datetime) -> None:
+        problem = claim.problem or interrupted().as_json(datetime.now(UTC))  # no attempt met it: its `times` stay
+        await self._persist(lambda: self.claims.look_later(claim, problem, _HELD_LOOK, orphaned_at=orphaned_at))
+        _log.debug("Evolution API may still be at it", extra={"message_id": str(claim.id), "instance": claim.instance})
+
     async def _cannot_look(self, claim: Claim, error: EvolutionError) -> None:
         if isinstance(error, InstanceUnknownError):
             await self._fail(claim, problem_of(error))
@@ -88,7 +116,7 @@ class Sender:
         if isinstance(error, (KeyRefusedError, EvolutionUnreachableError)):
             delay = max(delay, self.pauses.hold(None, time.monotonic()))
         problem = (claim.problem or interrupted().as_json(datetime.now(UTC))) | {"times": claim.times + 1}
-        await self._persist(lambda: self.claims.look_later(claim, problem, delay, abandoned=claim.abandoned))
+        await self._persist(lambda: self.claims.look_later(claim, problem, delay, orphaned_at=claim.orphaned_at))
         self._note(claim, "cannot_look", f"can't ask Evolution API what became of a message: {error.fault.problem}", level=logging.WARNING)
 
     async def _send(self, claim: Claim) -> None:
@@ -98,6 +126,7 @@ class Sender:
                 if payload is None:
                     self._note(claim, "claim_lost", "another sender has taken the message over")
                     return
+                began = datetime.now(UTC)
                 sent = await self._call(claim, payload)
                 del payload
         except EvolutionError as error:
@@ -105,6 +134,7 @@ class Sender:
             return
         self.pauses.release(None)
         self.pauses.release(claim.instance)
+        self._sends_since[claim.instance] = began
         await self._accepted(claim, Accepted.of(sent), resent=claim.unknown)
 
     async def _call(self, claim: Claim, payload: dict[str, Any]) -> SentMessage:
@@ -120,7 +150,7 @@ class Sender:
             self._note(claim, "sent_twice", "Evolution API took a message that was finished already", level=logging.ERROR)
         else:
             problem = claim.problem or interrupted().as_json(datetime.now(UTC))
-            await self._persist(lambda: self.claims.look_later(claim, problem, backoff(1)))
+            await self._persist(lambda: self.claims.look_later(claim, problem, backoff(1), orphaned_at=claim.orphaned_at))
 
     async def _not_sent(self, claim: Claim, verdict: Verdict) -> None:
         times = claim.times + 1 if claim.last_code == verdict.problem.code else 1
@@ -132,9 +162,9 @@ class Sender:
         if verdict.action is Action.RETRY:
             await self._persist(lambda: self.claims.postpone(claim, problem, delay, resent=claim.unknown))
         else:
-            await self._persist(
-                lambda: self.claims.look_later(claim, problem, delay, abandoned=verdict.may_be_at_work, resent=claim.unknown)
-            )
+            # Who waited to the end has waited as long as Evolution may hold it; it may only be at its last steps.
+            waited = datetime.now(UTC) - timedelta(seconds=self.held_seconds) if verdict.may_be_at_work else None
+            await self._persist(lambda: self.claims.look_later(claim, problem, delay, orphaned_at=waited, resent=claim.unknown))
         self._note(claim, verdict.problem.code, verdict.problem.detail, level=logging.WARNING, retry_in=round(delay.total_seconds(), 1))
 
     def _delay(self, claim: Claim, pause: Pause, times: int) -> timedelta:

@@ -31,7 +31,7 @@ LEASE = timedelta(minutes=5)
 _FAULT = Fault(State.UNREACHABLE, "the model says so", "nothing")
 
 _END_CLAIMS = text("""
-    UPDATE messages SET lease_until = now() - interval '1 s'
+    UPDATE messages SET lease_until = now()
      WHERE state = 'sending' AND NOT id = ANY (CAST(:renewed AS uuid[]))
 """)
 
@@ -58,10 +58,29 @@ class ModelEvolution:
     accepted: list[dict[str, Any]] = field(default_factory=list)
     events: list[bytes] = field(default_factory=list)
     away: bool = False
+    holding: bool = False
+    """Whether Redis is away: what it is asked to send waits for that, however long, and whatever becomes of who asked."""
 
     def accept(self, request: Request) -> None:
-        if request.record is None:
+        if request.record is None and not self.holding:
             request.record = self.take(request.chat, request.content)
+
+    def end_orphans(self, *, they_arrive: bool) -> None:
+        """Be through with what it was at when its callers died."""
+        for request in self.orphans:
+            if they_arrive:
+                self.accept(request)
+        self.orphans.clear()
+
+    def lose_redis(self, *, orphans_arrive: bool) -> None:
+        """Hold what it is asked from now on; what it was asked long before is through."""
+        self.end_orphans(they_arrive=orphans_arrive)
+        self.holding = True
+
+    def find_redis_again(self, *, orphans_arrive: bool) -> None:
+        """Go on with what was held, in order: before anything that it is asked from now on."""
+        self.holding = False
+        self.end_orphans(they_arrive=orphans_arrive)
 
     def take(self, chat: str, content: str) -> dict[str, Any]:
         record = {
@@ -131,7 +150,7 @@ class World:
     def _restart(self, sender: int) -> None:
         """Start a sender's process anew."""
         client: Any = ModelClient(self.evolution, sender)
-        claims = Claims(self.engine, f"sender {sender} {uuid4()}", LEASE, lambda: self.now)
+        claims = Claims(self.engine, f"sender {sender}/{uuid4()}/1", LEASE, lambda: self.now)
         self.senders[sender] = Sender(self.engine, client, claims, Pauses(), 24, ByteBudget(10**9), settle=lambda _: 0.0)
         self.tasks[sender] = []
 
@@ -184,7 +203,8 @@ class World:
         if not request.answer.done():
             if how == "tell":
                 self.evolution.accept(request)
-                request.answer.set_result(SentMessage.model_validate(request.record))
+                if request.record is not None:
+                    request.answer.set_result(SentMessage.model_validate(request.record))
             elif how == "refuse" and request.record is None:
                 request.answer.set_exception(InstanceNotConnectedError(_FAULT))
             else:
@@ -200,12 +220,10 @@ class World:
     async def pass_time(self, orphans_arrive: bool) -> None:
         """Let all waits end, and the claims of dead senders, while the others renew theirs.
 
-        What Evolution was at, when its caller died, has long ended then.
+        What Evolution was at, when its caller died, has long ended then, unless it holds it.
         """
-        for request in self.evolution.orphans:
-            if orphans_arrive:
-                self.evolution.accept(request)
-        self.evolution.orphans.clear()
+        if not self.evolution.holding:
+            self.evolution.end_orphans(they_arrive=orphans_arrive)
         for _ in range(4):
             for sender in self.tasks:
                 await self.senders[sender].claims.renew(self.in_hand(sender))
@@ -229,8 +247,11 @@ class World:
             return int((await connection.execute(text("SELECT count(*) FROM receipts"))).scalar_one())
 
     async def finish(self) -> None:
-        """Let everything work again, and go on until nothing is left to do."""
+        """Let everything work again, and go on until nothing is left to do; nobody waits any more for what is not held."""
         self.evolution.away = False
+        self.evolution.find_redis_again(orphans_arrive=True)
+        for sender in self.senders.values():
+            sender.held_seconds = 0.0
         for _ in range(4 * len(self.posted) + 10):
             for request in list(self.evolution.requests):
                 await self.answer(request, "tell")

@@ -23,7 +23,7 @@ from src.resources import Resources, open_resources
 from src.settings import Settings, load_settings
 
 INSTANCE = "support"
-FAST = Tuning(lease=3.0, poll=0.1, give_up_every=0.1)
+FAST = Tuning(lease=3.0, poll=0.1, give_up_every=0.1, held=0.0)
 
 
 def chat_of(number: int) -> str:

@@ -1,8 +1,9 @@
 """No interleaving of duplicates, reorderings and crashes loses or doubles a message.
 
-Hypothesis chooses what happens next: requests arrive at Evolution, their answers arrive or are lost, senders and consumers die between any
-two steps, events come twice, late and in any order. In the end everything works again, and then each message that was posted must have been
-accepted exactly once, in the order of its chat, and be stored exactly once with all its marks.
+Hypothesis chooses what happens next: requests arrive at Evolution, their answers arrive or are lost, Evolution holds requests while Redis
+is away, senders and consumers die between any two steps, events come twice, late and in any order. In the end everything works again, and
+then each message that was posted must have been accepted exactly once, in the order of its chat, and be stored exactly once with all its
+marks.
 """
 
 import asyncio
@@ -68,6 +69,22 @@ class Delivery(RuleBasedStateMachine):
     def evolution_can_be_asked(self, away: bool) -> None:
         self.world.evolution.away = away
 
+    @rule(orphans_arrive=st.booleans())
+    def redis_goes_away_or_comes_back(self, orphans_arrive: bool) -> None:
+        evolution = self.world.evolution
+        (evolution.find_redis_again if evolution.holding else evolution.lose_redis)(orphans_arrive=orphans_arrive)
+
+    @precondition(lambda self: self.world.evolution.requests)
+    @rule(data=st.data())
+    def a_sender_dies_over_what_evolution_holds(self, data: st.DataObject) -> None:
+        async def step(request: Request) -> None:
+            self.world.evolution.lose_redis(orphans_arrive=True)
+            await self.world.crash(request.sender)
+            await self.world.pass_time(orphans_arrive=True)
+            await self.world.claim(1 - request.sender, 3)
+
+        self.run(step(self._request(data)))
+
     @precondition(lambda self: self.world.evolution.requests)
     @rule(data=st.data())
     def evolution_accepts(self, data: st.DataObject) -> None:
@@ -105,7 +122,7 @@ class Delivery(RuleBasedStateMachine):
     def events_come(self, data: st.DataObject, commits: bool) -> None:
         self.run(self.world.deliver(self._events(data), commits=commits))
 
-    @precondition(lambda self: self.world.evolution.requests)
+    @precondition(lambda self: self.world.evolution.requests and not self.world.evolution.holding)
     @rule(data=st.data())
     def events_come_together_with_an_answer(self, data: st.DataObject) -> None:
         async def step(request: Request, bodies: list[bytes]) -> None:

@@ -40,7 +40,7 @@ def claim_of(text: str, started: datetime) -> Claim:
         created_at=started,
         problem=None,
         unknown=True,
-        abandoned=False,
+        orphaned_at=None,
         payload=None,
         fresh_until=time.monotonic() + 60,
     )

@@ -24,7 +24,8 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=255,
         pattern=r"^[\x21-\x7e]+$",
-        description="Any text of the caller's that is new for each message. A request that is repeated with it stores nothing more.",
+        description="Any text of the caller's that is new for each message of an instance. A request of that instance that is repeated "
+        "with it stores nothing more.",
         examples=["0b0a6b5e-5c3f-4d0e-9a53-3f5c7b8d9e10"],
     ),
 ]

@@ -54,16 +54,19 @@ async def look_at(resources: Resources, instance: InstanceSummary, until: dateti
         loud_after = now  # events of what comes with old times are on their way
     known_until = turn.until or until - _FIRST_LOOK
     missed = new = 0
+    left_at: datetime | None = None
     async for found in found_between(resources.evolution, instance.name, known_until - _OVERLAP, until):
-        missed += await store(resources, instance.name, found.records, loud_after)
+        stored = await store(resources, instance.name, found.records, loud_after)
+        missed += stored.missed
+        left_at = min((at for at in (left_at, stored.left_at) if at is not None), default=None)
         new += sum(each.message_timestamp > known_until for each in found.records)
         if found.reached is None:
             continue
         reached = found.reached if has_settled else _newest(found) if open_since is None else None
         if reached is not None:
-            await turns.move_on(resources.engine, instance.name, reached)
+            await turns.move_on(resources.engine, instance.name, min(reached, left_at) if left_at else reached)
         if new >= _MOST_AT_ONCE and found.reached < until.replace(microsecond=0):
-            return Looked(missed, has_more=reached is not None)
+            return Looked(missed, has_more=reached is not None and left_at is None)
     return Looked(missed)
 
 
@@ -72,8 +75,19 @@ def _newest(found: Found) -> datetime | None:
     return max((each.message_timestamp for each in found.records), default=None)
 
 
-async def store(resources: Resources, instance: str, records: list[FoundMessage], loud_after: datetime) -> int:
-    """Store what Evolution has, and return how many messages of it should have come as events."""
+@dataclass(frozen=True)
+class StoredRecords:
+    """How many messages should have come as events, and the time of the oldest that was left to a sender.
+
+    A look doesn't move on past that one: another device may have sent it, and only one of its kind is the sender's.
+    """
+
+    missed: int
+    left_at: datetime | None
+
+
+async def store(resources: Resources, instance: str, records: list[FoundMessage], loud_after: datetime) -> StoredRecords:
+    """Store what Evolution has."""
     now = datetime.now(UTC)
     facts = [fact for record in records for fact in facts_of(instance, record, now)]
     async with resources.engine.connect() as connection:
@@ -81,10 +95,13 @@ async def store(resources: Resources, instance: str, records: list[FoundMessage]
     events = [Event("messages.upsert" if isinstance(fact, MessageSeen) else "messages.update", fact) for fact in facts]
     stored = await storing.store(resources.engine, events, storing.CATCH_UP)
     missed = 0
+    left: list[datetime] = []
     for fact, each in zip(facts, stored, strict=True):
         if isinstance(fact, MessageSeen) and each.outcome is Outcome.STORED and fact.at > loud_after:
             missed += fact.evolution_id not in heard
-    return missed
+        if isinstance(fact, MessageSeen) and each.outcome is Outcome.LEFT:
+            left.append(fact.at)
+    return StoredRecords(missed, min(left, default=None))
 
 
 async def _follow_state(resources: Resources, summary: InstanceSummary, now: datetime) -> datetime | None:

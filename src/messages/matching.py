@@ -6,6 +6,7 @@ Evolution chooses the id and may change the chat's JID, so what is left to compa
 from typing import Any
 
 from src.events.content import Content
+from src.messages.values import known_number
 
 _OPTIONAL_DIGITS = (("55", "9", 4), ("52", "1", 2), ("54", "9", 2))
 """Country code, the digit that mobile numbers got later, and where it stands."""
@@ -27,6 +28,15 @@ def chat_variants(chat: str) -> list[str]:
             if len(rest) >= _SHORTEST_REST - (country != "55"):
                 variants.append(start + rest[1:])
     return [f"{variant}{at}{domain}" for variant in variants]
+
+
+def chats_of_same_account(chat: str) -> list[str]:
+    """Return the JIDs under which an account's messages may be stored: the one that Evolution makes of its number, and WhatsApp's own."""
+    return [variant for variant in chat_variants(chat) if _known(variant) == _known(chat)]
+
+
+def _known(chat: str) -> str:
+    return known_number(chat.partition("@")[0])
 
 
 def is_same(wanted: Content, found: Content) -> bool:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from src.messages.matching import chats_of_same_account
 from src.messages.store import Draft, Filter
 from src.messages.values import RECIPIENT_LIMIT, MediaSource, chat_of, file_name_of, media_source, mimetype_of, number_of, storable, visible
 
@@ -233,7 +234,8 @@ class MessageQuery(BaseModel):
 
     def filter(self) -> Filter:
         """Return it as the store takes it."""
-        return Filter(self.instance, self.chat, self.direction, self.type, self.state, self.since, self.until)
+        chats = chats_of_same_account(self.chat) if self.chat else None
+        return Filter(self.instance, chats, self.direction, self.type, self.state, self.since, self.until)
 
 
 class MessagePage(BaseModel):

@@ -160,7 +160,7 @@ class Filter:
     """Which messages to list: those that fit all that is given."""
 
     instance: str | None = None
-    chat: str | None = None
+    chats: Sequence[str] | None = None
     direction: str | None = None
     type: str | None = None
     state: str | None = None
@@ -173,12 +173,13 @@ class Filter:
             column == wanted
             for column, wanted in (
                 (Message.instance, self.instance),
-                (Message.chat, self.chat),
                 (Message.direction, self.direction),
                 (Message.type, self.type),
             )
             if wanted is not None
         ]
+        if self.chats is not None:
+            found.append(Message.chat.in_(self.chats))
         if self.state is not None:
             found.append(Message.state.in_(["queued", "sending"] if self.state == "queued" else [self.state]))
         if self.since is not None:

@@ -57,7 +57,7 @@ def chat_of(recipient: str) -> str:
     """Return the JID of a number, with or without its spacing, or of a JID.
 
     A number of Brazil, Mexico or Argentina loses the digit that is dialled but not known to WhatsApp, by Evolution's own rule
-    (`createJid` in 2.2.3), so that all messages to an account are of one chat.
+    (`createJid` in 2.2.3), so that all messages to an account are of one chat. A JID stays as it is: it is WhatsApp's own word.
 
     Raises:
         ValueError: it is neither.
@@ -67,15 +67,15 @@ def chat_of(recipient: str) -> str:
     if "@" in recipient:
         if not _JID.fullmatch(recipient):
             raise ValueError("not a JID of a person or a group, as in 5511999990001@s.whatsapp.net or 120363040000000000@g.us")
-        user, _, server = recipient.partition("@")
-        return f"{_as_known(user)}@{server}" if server == "s.whatsapp.net" else recipient
+        return recipient
     digits = _SPACING.sub("", recipient).removeprefix("+")
     if not _NUMBER.fullmatch(digits) or not digits.isascii():
         raise ValueError("not a phone number with its country code, 7 to 15 digits, as in 5511999990001")
-    return f"{_as_known(digits)}@s.whatsapp.net"
+    return f"{known_number(digits)}@s.whatsapp.net"
 
 
-def _as_known(number: str) -> str:
+def known_number(number: str) -> str:
+    """Return the digits that Evolution makes of a number's digits."""
     if len(number) != 13:
         return number
     if number.startswith(("52", "54")):
@@ -86,8 +86,9 @@ def _as_known(number: str) -> str:
 
 
 def number_of(chat: str) -> str:
-    """Return what Evolution wants as `number`: a person's digits, else the JID."""
-    return chat.removesuffix("@s.whatsapp.net")
+    """Return what Evolution wants as `number`: a person's digits, else the JID; that too where it would make other digits of them."""
+    digits = chat.removesuffix("@s.whatsapp.net")
+    return digits if known_number(digits) == digits else chat
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,8 @@ async def test_a_text_is_stored_queued_and_announced_to_the_senders(client: http
     [
         ("+55 (11) 99999-0001", "5511999990001@s.whatsapp.net", "5511999990001"),
         ("5531999990001", "553199990001@s.whatsapp.net", "553199990001"),
-        ("5531999990001@s.whatsapp.net", "553199990001@s.whatsapp.net", "553199990001"),
+        ("5531999990001@s.whatsapp.net", "5531999990001@s.whatsapp.net", "5531999990001@s.whatsapp.net"),
+        ("553199990001@s.whatsapp.net", "553199990001@s.whatsapp.net", "553199990001"),
         ("5215512345678", "525512345678@s.whatsapp.net", "525512345678"),
         ("14155550100", "14155550100@s.whatsapp.net", "14155550100"),
         ("120363040000000000@g.us", "120363040000000000@g.us", "120363040000000000@g.us"),
@@ -73,7 +74,7 @@ async def test_a_recipient_is_a_number_as_people_write_it_or_a_jid(
     client: httpx.AsyncClient, database: asyncpg.Connection, to: str, chat: str, number: str
 ) -> None:
     message = (await client.post("/messages", json=TEXT | {"to": to})).json()
-    assert message["chat"] == chat, "all messages to an account must be of one chat: its order is kept by it"
+    assert message["chat"] == chat, "all messages to a number must be of one chat: its order is kept by it"
     assert json.loads((await row(database, message["id"]))["payload"])["number"] == number
 
 
@@ -375,6 +376,26 @@ async def test_filters_hold_together(client: httpx.AsyncClient, database: asyncp
         "until": "2026-11-22T09:00:01-03:00",
     }
     assert [each["id"] for each in (await client.get("/messages", params=query)).json()["items"]] == [wanted]
+
+
+@pytest.mark.parametrize(
+    ("stored", "another"),
+    [
+        ("5491123456789@s.whatsapp.net", "541123456788@s.whatsapp.net"),
+        ("5541999990001@s.whatsapp.net", "554133330001@s.whatsapp.net"),
+        ("5215512345678@s.whatsapp.net", "525512345679@s.whatsapp.net"),
+    ],
+)
+async def test_a_chat_is_found_by_its_number_in_both_forms_and_by_its_jid(
+    client: httpx.AsyncClient, database: asyncpg.Connection, stored: str, another: str
+) -> None:
+    wanted = await insert(database, START, chat=stored)
+    await insert(database, START, chat=another)
+    number = stored.partition("@")[0]
+    without = number[:4] + number[5:] if number.startswith("55") else number[:2] + number[3:]
+    for chat in (stored, number, without, f"{without}@s.whatsapp.net"):
+        found = (await client.get("/messages", params={"chat": chat})).json()["items"]
+        assert [each["id"] for each in found] == [str(wanted)], f"asked for {chat}"
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ from pydantic import BaseModel
 from sqlalchemy import text
 
 from src import database, evolution
-from src.events import catch_up
+from src.events import catch_up, consumer
 from src.faults import Fault, State
 from src.resources import Resources, resources_of
+from src.settings import EventsVia, Settings
 
 CHECK_TIMEOUT_SECONDS = 2.0
 """The most that a dependency may take to answer; all are asked at the same time."""
@@ -57,20 +58,26 @@ async def ready(response: Response, resources: Annotated[Resources, Depends(reso
     """Answer 200 when all that the application needs is well, else 503; within seconds.
 
     That is: the database is reached and migrated, Evolution API accepts the key, and, where events come through RabbitMQ, they are
-    consumed. `events` tells, without making it unready, that Evolution API has stopped sending some.
+    consumed. `events` tells, without making it unready, that Evolution API has stopped sending some; so does `rabbitmq` where they come as
+    webhooks.
     """
     faults = await asyncio.gather(
         _bounded(_database(resources), late=database.explain(TimeoutError(), resources.settings)),
         _bounded(_evolution(resources), late=evolution.slow(resources.evolution.url)),
     )
     found = {**resources.faults, **dict(zip(("database", "evolution"), faults, strict=True))}
-    is_ready = not any(fault for name, fault in found.items() if name not in _NOTES)
+    is_ready = not any(fault for name, fault in found.items() if name not in _notes(resources.settings))
     if not is_ready:
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     for name, fault in found.items():
         if fault:
             _log.warning(fault.problem, extra={"dependency": name, "state": fault.state})
     return Readiness(ready=is_ready, dependencies={name: _as_dependency(fault) for name, fault in found.items()})
+
+
+def _notes(settings: Settings) -> frozenset[str]:
+    """Return what is only told: where events come as webhooks, RabbitMQ is a second way that can be missed."""
+    return _NOTES | {consumer.DEPENDENCY} if settings.events_via is EventsVia.WEBHOOK else _NOTES
 
 
 def _as_dependency(fault: Fault | None) -> Dependency:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from src.application import create_app
 from src.faults import Fault, State
@@ -212,10 +213,15 @@ async def test_a_fault_is_logged_with_the_dependency_that_has_it(
     assert {vars(record)["dependency"] for record in caplog.records} == {"database", "evolution"}
 
 
+@pytest.mark.parametrize(
+    ("events_via", "status_without_rabbitmq"),
+    [("rabbitmq", 503), ("webhook", 200)],
+    ids=["the way on which events come", "a second way"],
+)
 async def test_what_background_services_found_is_told_too_and_a_note_about_lost_events_leaves_it_ready(
-    make_settings: MakeSettings,
+    make_settings: MakeSettings, events_via: str, status_without_rabbitmq: int
 ) -> None:
-    settings = make_settings()
+    settings = make_settings(events_via=events_via, webhook_secret=SecretStr("a-secret"))
     await migrate(settings)
     app = create_app(settings, services=())
     transport = httpx.ASGITransport(app)
@@ -228,4 +234,4 @@ async def test_what_background_services_found_is_told_too_and_a_note_about_lost_
         assert found["events"]["mend"] == "restart evolution-api."
         faults["rabbitmq"] = Fault(State.UNREACHABLE, "No events are consumed.", "start the service rabbitmq.")
         status, found = await readiness(client)
-        assert (status, found["rabbitmq"]["problem"]) == (503, "No events are consumed.")
+        assert (status, found["rabbitmq"]["problem"]) == (status_without_rabbitmq, "No events are consumed.")

@@ -32,7 +32,8 @@ _TO_GROUP = re.compile(rb'"number": ?"[^"]*@g\.us"')
 _SOCKET_CLOSED = re.compile(r"Connection (Closed|Terminated|Failure|was lost)")
 _NOT_CONNECTED = re.compile(r"instance is not connected")
 _UPSTREAM_STATUS = re.compile(r"Request failed with status code (\d{3})")
-_NO_CONNECTION = re.compile(r"\b(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ECONNRESET|socket hang up)\b")
+_NO_CONNECTION = re.compile(r"\b(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH)\b")
+_BROKEN_OFF = re.compile(r"\b(ECONNRESET|EPIPE|socket hang up)\b")
 _EXCEPTION = re.compile(r"^(?:[A-Z]\w*)?(?:Error|Exception): ")
 _NO_CONVERTER_THERE = {httpx.codes.NOT_FOUND, httpx.codes.BAD_GATEWAY, httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.GATEWAY_TIMEOUT}
 _CONNECT_MEND = "connect the instance: GET /instances/{name}/qr shows the code to scan with the phone."
@@ -109,6 +110,9 @@ def _voice(answer: httpx.Response, text: str) -> EvolutionError | None:
         return errors.ConversionFailedError(errors.failed(answer, what, "send a sound file that ffmpeg can read."))
     if "Failed to convert audio" in text or "ffmpeg exited" in text:
         return errors.ConversionFailedError(errors.failed(answer, text, "send a sound file that ffmpeg can read."))
+    if answer.is_server_error and _BROKEN_OFF.search(text):
+        what = f"the audio converter broke off while it was at the file ({text})"
+        return errors.ConverterBrokeOffError(errors.failed(answer, what, _CONVERTER_MEND))
     if answer.is_server_error and _NO_CONNECTION.search(text):
         what = f"Evolution API could not reach the audio converter ({text})"
         return errors.ConverterUnavailableError(errors.failed(answer, what, _CONVERTER_MEND))

@@ -128,6 +128,13 @@ class ConverterUnavailableError(EvolutionError):
     outcome = Outcome.NOT_DONE
 
 
+class ConverterBrokeOffError(EvolutionError):
+    """The audio converter took the file and ended without an answer: it was stopped, or the file kills it."""
+
+    code = "converter_broke_off"
+    outcome = Outcome.NOT_DONE
+
+
 class ConversionFailedError(EvolutionError):
     """The audio converter could not make a voice note of what it got."""
 

@@ -32,6 +32,8 @@ SMALL_BYTES = 65536
 HELD = "held"
 """In place of the owner: since when there is none is noted with the problem, under `ORPHANED_AT`."""
 ORPHANED_AT = "orphaned_at"
+BREAK_OFFS = "break_offs"
+"""Noted with the problem, as `Claim.break_offs`."""
 
 _DUE = """(state = 'queued' AND next_attempt_at <= now()
            OR state = 'sending' AND lease_until < now() AND (:take_over OR lease_owner IS NULL) AND id <> ALL (:in_hand))"""
@@ -145,6 +147,11 @@ class Claim:
     def times(self) -> int:
         """How many attempts in a row have met it."""
         return int(self.problem.get("times", 1)) if self.problem else 0
+
+    @property
+    def break_offs(self) -> int:
+        """How often the converter has broken off over it; nothing but its absence may have come between."""
+        return int(self.problem.get(BREAK_OFFS, 0)) if self.problem else 0
 
 
 class Claims:

@@ -15,6 +15,7 @@ from src.events.content import clean
 from src.evolution.errors import (
     AnswerLostError,
     ConversionFailedError,
+    ConverterBrokeOffError,
     ConverterRefusedKeyError,
     ConverterUnavailableError,
     EvolutionError,
@@ -38,6 +39,10 @@ VOICE_TRIES = 3
 
 MEDIA_TRIES = 10
 """How often Evolution may fail to fetch or prepare a file: its server may be away for a while, but all after it in its chat waits."""
+
+BREAK_OFFS = 10
+"""How often the converter may break off over a file before that is held to be the cause. It is away after each, which is no reason to
+count anew."""
 
 UNRECORDED = "sent_but_not_recorded"
 GAVE_UP = "gave_up"
@@ -106,6 +111,7 @@ _RULES: tuple[tuple[type[EvolutionError], Action, Pause, int | None], ...] = (
     (RefusedError, Action.FAIL, Pause.NONE, None),
     (ConverterRefusedKeyError, Action.RETRY, Pause.NONE, None),
     (ConverterUnavailableError, Action.RETRY, Pause.NONE, None),
+    (ConverterBrokeOffError, Action.RETRY, Pause.NONE, BREAK_OFFS),
     (ConversionFailedError, Action.RETRY, Pause.NONE, VOICE_TRIES),
     (MediaUnavailableError, Action.RETRY, Pause.NONE, MEDIA_TRIES),
     (UnexpectedAnswerError, Action.LOOK, Pause.ALL, None),

@@ -17,9 +17,9 @@ from src.database import DatabaseError
 from src.evolution import EvolutionClient, EvolutionError, InstanceUnknownError, KeyRefusedError
 from src.evolution.answers import SentMessage
 from src.evolution.client import SEND_TIMEOUT_SECONDS
-from src.evolution.errors import EvolutionUnreachableError
+from src.evolution.errors import ConverterBrokeOffError, ConverterUnavailableError, EvolutionUnreachableError
 from src.messages.accepted import Accepted, store_accepted, store_unrecorded
-from src.messages.claims import Claim, Claims
+from src.messages.claims import BREAK_OFFS, Claim, Claims
 from src.messages.classify import UNRECORDED, Action, MessageType, Pause, Problem, Verdict, gave_up, interrupted, judge, problem_of
 from src.messages.lookup import find_accepted
 from src.messages.pauses import Pauses, backoff
@@ -153,12 +153,12 @@ class Sender:
             await self._persist(lambda: self.claims.look_later(claim, problem, backoff(1), orphaned_at=claim.orphaned_at))
 
     async def _not_sent(self, claim: Claim, verdict: Verdict) -> None:
-        times = claim.times + 1 if claim.last_code == verdict.problem.code else 1
+        times, noted = _counted(claim, verdict.problem.code)
         if verdict.action is Action.FAIL or (verdict.tries is not None and times >= verdict.tries):
             await self._fail(claim, verdict.problem, resent=claim.unknown)
             return
         delay = self._delay(claim, verdict.pause, times)
-        problem = verdict.problem.as_json(datetime.now(UTC), times)
+        problem = verdict.problem.as_json(datetime.now(UTC), times) | noted
         if verdict.action is Action.RETRY:
             await self._persist(lambda: self.claims.postpone(claim, problem, delay, resent=claim.unknown))
         else:
@@ -193,3 +193,15 @@ class Sender:
         metrics.SEND_ATTEMPTS.labels(outcome).inc()
         extra = {"message_id": str(claim.id), "instance": claim.instance, "attempt": claim.attempts, "outcome": outcome, **more}
         _log.log(level, "%s", message, extra=extra)
+
+
+def _counted(claim: Claim, code: str) -> tuple[int, dict[str, int]]:
+    """Count how many attempts in a row have met a problem, and say what to note beside that number.
+
+    A converter that a file kills is away for a while after it, so that the two problems take turns.
+    """
+    times = claim.times + 1 if claim.last_code == code else 1
+    if code == ConverterBrokeOffError.code:
+        times = claim.break_offs + 1
+        return times, {BREAK_OFFS: times}
+    return times, {BREAK_OFFS: claim.break_offs} if code == ConverterUnavailableError.code else {}

@@ -104,6 +104,19 @@ async def test_a_file_that_the_converter_can_not_read_is_tried_three_times(stage
     assert (row["problem"]["code"], row["attempts"], len(stage.evolution.requests)) == ("voice_not_convertible", 3, 3)
 
 
+async def test_a_file_that_kills_the_converter_is_given_up_although_it_is_away_in_between(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("src.messages.sender.backoff", lambda _: timedelta(seconds=0.05))
+    away, killed = failure(500, "connect ECONNREFUSED 172.18.0.5:4040"), failure(500, "socket hang up")
+    stage.evolution.script = [*[away] * 12, *[killed, away] * 9, killed]
+    await stage.queue_body("voice", VOICE)
+    async with stage.sending():
+        await stage.expect(lambda rows: rows[0]["state"] == "failed", "it fails", seconds=30)
+    row = await stage.only()
+    assert (row["problem"]["code"], row["attempts"]) == ("converter_broke_off", 12 + 2 * 9 + 1)
+
+
 UNKNOWN: list[Behaviour] = [
     DROP,
     failure(500, "something new"),

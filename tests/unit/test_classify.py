@@ -52,6 +52,8 @@ def test_an_object_in_place_of_a_reason_is_told_as_none() -> None:
         ("voice", 500, "Request failed with status code 500", "retry", "voice_not_convertible", "none"),
         ("voice", 500, "connect ECONNREFUSED 172.18.0.5:4040", "retry", "converter_down", "none"),
         ("voice", 500, "getaddrinfo ENOTFOUND audio-converter", "retry", "converter_down", "none"),
+        ("voice", 500, "socket hang up", "retry", "converter_broke_off", "none"),
+        ("voice", 500, "read ECONNRESET", "retry", "converter_broke_off", "none"),
         ("text", 500, "Cannot read properties of undefined (reading 'onWhatsApp')", "retry", "instance_not_connected", "instance"),
         (
             "media",

@@ -135,7 +135,7 @@ async def clean_up(trial: Trial) -> str:
     engine = create_engine(trial.settings)
     try:
         async with engine.begin() as connection:
-            for table in ("messages", "receipts", "connection_changes"):
+            for table in ("messages", "receipts", "connection_changes", "caught_up"):
                 await connection.execute(text(f"DELETE FROM {table} WHERE instance = :name"), {"name": trial.name})  # noqa: S608
     except DatabaseError as error:
         raise StepFailedError(explain(error, trial.settings)) from None

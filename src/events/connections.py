@@ -116,4 +116,8 @@ _MADE_ANEW = text("""
     WHERE name = :instance AND id <> :id AND created_at < :at AND updated_at < :at
     RETURNING id
 """)
-_GONE = text("DELETE FROM instances WHERE id = :id AND name = :instance RETURNING id")
+_GONE = text("""
+    WITH gone AS (DELETE FROM instances WHERE id = :id AND name = :instance RETURNING id, name),
+         forgotten AS (DELETE FROM caught_up USING gone WHERE caught_up.instance = gone.name)
+    SELECT id FROM gone
+""")

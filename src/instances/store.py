@@ -7,7 +7,7 @@ from sqlalchemy import RowMapping, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from src.models import Instance
+from src.models import CaughtUp, Instance
 
 _SHOWN = (
     Instance.id,
@@ -50,6 +50,8 @@ async def put(engine: AsyncEngine, instance_id: UUID, name: str, state: str, pho
 
 
 async def remove(engine: AsyncEngine, name: str, instance_id: UUID) -> None:
-    """Forget an instance, but not another one that was made under its name meanwhile; its messages stay."""
+    """Forget an instance and how far catch-up got, but not another one that was made under its name meanwhile; its messages stay."""
     async with engine.begin() as connection:
-        await connection.execute(delete(Instance).where(Instance.name == name, Instance.id == instance_id))
+        gone = await connection.execute(delete(Instance).where(Instance.name == name, Instance.id == instance_id))
+        if gone.rowcount:
+            await connection.execute(delete(CaughtUp).where(CaughtUp.instance == name))

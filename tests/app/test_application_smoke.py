@@ -131,7 +131,7 @@ async def test_with_the_simulator_a_message_goes_each_way_a_voice_message_is_con
         assert passed, output
         assert f"{len(STEPS)} of {len(STEPS)} steps passed" in output
         assert "WAV became audio/ogg" in output
-        for table in ("messages", "receipts", "connection_changes", "instances"):
+        for table in ("messages", "receipts", "connection_changes", "caught_up", "instances"):
             left = await rows(engine, f"SELECT * FROM {table} WHERE {'name' if table == 'instances' else 'instance'} LIKE 'smoke-%'")  # noqa: S608
             assert left == [], f"{table} has rows of the smoke test"
     left_there = messenger.api.get("/instance/fetchInstances").json()

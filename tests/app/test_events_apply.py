@@ -271,8 +271,10 @@ async def test_an_instance_made_anew_by_others_gets_its_new_id_and_an_old_event_
     (row,) = await rows(engine, "SELECT * FROM instances")
     assert str(row["id"]) == other
     gone = envelope("instance.delete", {"instanceName": INSTANCE, "instanceId": other})
+    await rows(engine, "INSERT INTO caught_up (instance) VALUES (:instance), ('another')", instance=INSTANCE)
     assert await store(engine, gone, gone) == [Outcome.STORED, Outcome.DUPLICATE]
     assert await rows(engine, "SELECT * FROM instances") == []
+    assert await rows(engine, "SELECT instance FROM caught_up") == [{"instance": "another"}], "how far catch-up got is forgotten"
 
 
 async def test_what_is_of_no_use_is_ignored(engine: AsyncEngine) -> None:

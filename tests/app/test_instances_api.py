@@ -207,11 +207,13 @@ async def test_a_deleted_instance_is_gone_and_its_messages_stay(
 ) -> None:
     await client.post("/instances", json={"name": "a1"})
     await client.post("/messages", json={"instance": "a1", "to": "5511999990001", "type": "text", "text": "hi"})
+    await database.execute("INSERT INTO caught_up (instance) VALUES ('a1'), ('another')")
     answer = await client.delete("/instances/a1")
     assert (answer.status_code, answer.content) == (204, b"")
     assert "a1" not in fake_evolution.instances
     assert (await client.get("/instances")).json() == {"items": []}
     assert await database.fetchval("SELECT count(*) FROM messages") == 1
+    assert await database.fetchval("SELECT string_agg(instance, ' ') FROM caught_up") == "another", "how far catch-up got is forgotten"
     problem(await client.delete("/instances/a1"), 404, "instance_unknown")
 
 

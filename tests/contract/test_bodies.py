@@ -173,7 +173,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("webhook/set", {"webhook": {"enabled": True, "url": "http://my_app:8000", "events": []}}, 'Invalid "url" property'),
     ("chat/getBase64FromMediaMessage", {"message": {"key": {"id": "nope"}}}, "Message not found"),
     ("chat/getBase64FromMediaMessage", {}, "TypeError: Cannot read properties of undefined (reading 'key')"),
-    ("s3/getMedia", {}, "Media not found"),
+    ("s3/getMedia", {"id": "nope"}, "Media not found"),
 ]
 
 

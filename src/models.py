@@ -96,7 +96,7 @@ class Message(Base):
     type: Mapped[str] = mapped_column(doc="'other' is for inbound messages that are neither text nor media nor voice.")
     state: Mapped[str] = mapped_column(doc="'sending' is a queued message that a sender has claimed; the API shows it as queued.")
     text: Mapped[str | None] = mapped_column(doc="The text, or a media message's caption.")
-    media: Mapped[dict[str, Any] | None] = mapped_column(doc="kind, mimetype, file_name, url, seconds; never the bytes.")
+    media: Mapped[dict[str, Any] | None] = mapped_column(doc="kind, mimetype, file_name, url, seconds, sha256; never the bytes.")
     payload: Mapped[dict[str, Any] | None] = mapped_column(doc="The body that Evolution gets; NULL once the message is finished.")
     payload_bytes: Mapped[int] = mapped_column(Integer, server_default="0", doc="Its size: a sender's memory holds few big ones.")
     evolution_id: Mapped[str | None] = mapped_column(doc="WhatsApp's own id, `key.id`; unique in an instance.")

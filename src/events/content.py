@@ -1,5 +1,6 @@
 """What a WhatsApp message holds, as far as it is kept: its kind, its text, and what its media are; never their bytes."""
 
+import base64
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ _WRAPPERS = (
     "deviceSentMessage",
 )
 _MOST_WRAPPERS = 4
+_DIGEST_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Content:
     Attributes:
         type: text, media, voice or other, as in the table of messages.
         text: the text, or a caption.
-        media: kind, mimetype, file_name, url and seconds, for media and voice.
+        media: kind, mimetype, file_name, url and seconds, for media and voice; and the plain file's sha256, where it is known.
         whatsapp_type: Evolution's `messageType`.
     """
 
@@ -63,13 +65,29 @@ def clean(value: Any) -> Any:  # noqa: ANN401  # whatever the JSON held
 
 def _media(kind: str, part: dict[str, Any], url: object) -> dict[str, Any]:
     seconds = part.get("seconds")
+    sha256 = _digest(part.get("fileSha256"))
     return {
         "kind": kind,
         "mimetype": _text(part.get("mimetype")),
         "file_name": _text(part.get("fileName")) or _text(part.get("title")),
         "url": _text(url),
         "seconds": seconds if isinstance(seconds, int) and not isinstance(seconds, bool) else None,
+        **({"sha256": sha256} if sha256 else {}),
     }
+
+
+def _digest(value: object) -> str | None:
+    """Return a SHA-256 in hexadecimal: it comes as base64, or as JavaScript writes an array of bytes that it takes for an object."""
+    try:
+        if isinstance(value, str):
+            digest = base64.b64decode(value, validate=True)
+        elif isinstance(value, dict):
+            digest = bytes(value[str(place)] for place in range(_DIGEST_BYTES))
+        else:
+            return None
+    except (ValueError, KeyError, TypeError):
+        return None
+    return digest.hex() if len(digest) == _DIGEST_BYTES else None
 
 
 def _unwrapped(message: dict[str, Any]) -> dict[str, Any]:

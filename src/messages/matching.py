@@ -40,14 +40,18 @@ def _known(chat: str) -> str:
 
 
 def is_same(wanted: Content, found: Content) -> bool:
-    """Tell whether two contents are the same as far as both are known; Evolution keeps a file's name only for documents."""
+    """Tell whether two contents are the same as far as both are known; Evolution keeps a file's name only for documents.
+
+    Media that were given in base64 are known to the byte, for Evolution sends them as they are. Of those from a URL, and of voice notes,
+    nobody knows the bytes beforehand: there another device's message of the same kind, at the same time, can still be taken for this one.
+    """
     if wanted.type != found.type:
         return False
     if wanted.type == "voice":
         return True  # it was converted on the way, so nothing of it is left to compare
     if (wanted.text or None) != (found.text or None):
         return False
-    return all(_agree(wanted.media, found.media, name) for name in ("kind", "mimetype", "file_name"))
+    return all(_agree(wanted.media, found.media, name) for name in ("kind", "mimetype", "file_name", "sha256"))
 
 
 def _agree(wanted: dict[str, Any] | None, found: dict[str, Any] | None, name: str) -> bool:

@@ -101,7 +101,8 @@ class NewMediaMessage(_NewMessage):
             "caption": self.caption,
         }
         given = {name: value for name, value in payload.items() if value is not None}
-        return Draft(self.instance, self.to, self.type, self.caption, _stored(self.kind, self.media, mimetype, file_name), given)
+        stored = _stored(self.kind, self.media, mimetype, file_name) | ({} if self.media.is_url else {"sha256": self.media.sha256()})
+        return Draft(self.instance, self.to, self.type, self.caption, stored, given)
 
 
 class NewVoiceMessage(_NewMessage):

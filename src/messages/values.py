@@ -1,5 +1,7 @@
 """Values of a message to send, in the form that Evolution API 2.2.3 takes: to whom, and which media."""
 
+import base64
+import hashlib
 import mimetypes
 import re
 from dataclasses import dataclass
@@ -104,6 +106,10 @@ class MediaSource:
     content: str
     is_url: bool = False
     mimetype: str | None = None
+
+    def sha256(self) -> str:
+        """Return the digest of what the base64 stands for: WhatsApp keeps it with the file."""
+        return hashlib.sha256(base64.b64decode(self.content)).hexdigest()
 
 
 def media_source(given: str) -> MediaSource:

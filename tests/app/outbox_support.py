@@ -1,7 +1,9 @@
 """An Evolution API whose every answer a test decides, and an outbox between it and a real Postgres."""
 
 import asyncio
+import base64
 import contextlib
+import hashlib
 import json
 import time
 import uuid
@@ -202,7 +204,13 @@ def _content(how: str, body: dict[str, Any]) -> tuple[dict[str, Any], str]:
             "mediaUrl": "http://m.x/v",
         }, "audioMessage"
     kind = f"{body['mediatype']}Message"
-    part = {"caption": body.get("caption"), "mimetype": body.get("mimetype"), "fileName": body.get("fileName")}
+    digest = hashlib.sha256(base64.b64decode(body["media"])).digest()
+    part = {
+        "caption": body.get("caption"),
+        "mimetype": body.get("mimetype"),
+        "fileName": body.get("fileName"),
+        "fileSha256": base64.b64encode(digest).decode(),
+    }
     return {kind: part, "mediaUrl": "http://m.x/f"}, kind
 
 

@@ -1,6 +1,7 @@
 """What the outbox makes of each thing that can happen to a request, and that nothing is ever sent twice or not at all."""
 
 import asyncio
+import hashlib
 import os
 import signal
 import subprocess
@@ -157,6 +158,19 @@ async def test_what_was_sent_although_its_answer_was_lost_is_found_and_not_sent_
     assert row["evolution_id"] == stage.evolution.accepted[0]["key"]["id"]
     if kind == "voice":
         assert (row["media"]["seconds"], row["media"]["url"]) == (2, "http://m.x/v")
+
+
+async def test_another_devices_picture_is_not_taken_for_the_one_that_was_to_be_sent(stage: Stage) -> None:
+    digest = hashlib.sha256(b"hi").hexdigest()
+    stage.evolution.script = [DROP]
+    media = {"kind": "image", "mimetype": "image/png", "file_name": None, "url": None, "seconds": None, "sha256": digest}
+    await stage.queue_body("media", IMAGE, text="look", media=media)
+    stage.evolution.rename = {"1@s.whatsapp.net": CHAT}
+    other = stage.evolution.accept("sendMedia", IMAGE | {"media": "aG8="})
+    async with stage.sending():
+        await stage.expect_sent()
+    assert len(stage.evolution.accepted) == 2, "it was not sent"
+    assert (await stage.only())["evolution_id"] not in {None, other["key"]["id"]}
 
 
 async def test_two_equal_texts_whose_answers_are_lost_are_two_messages(stage: Stage) -> None:

@@ -1,5 +1,6 @@
 """Evolution API 2.2.3's events, from bytes to what they tell; shapes as its source makes them and as it was seen to send them."""
 
+import base64
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -72,6 +73,23 @@ def test_a_date_time_that_is_none_does_not_cost_the_message() -> None:
             "media",
             "look",
             {"kind": "image", "mimetype": "image/png", "file_name": None, "url": "http://minio:9000/x?y", "seconds": None},
+        ),
+        *(
+            (
+                {"imageMessage": {"fileSha256": given}},
+                "media",
+                None,
+                {"kind": "image", "mimetype": None, "file_name": None, "url": None, "seconds": None, **known},
+            )
+            for given, known in (
+                (base64.b64encode(bytes(range(32))).decode(), {"sha256": bytes(range(32)).hex()}),
+                ({str(place): place for place in range(32)}, {"sha256": bytes(range(32)).hex()}),
+                ({"0": "x"}, {}),
+                ({str(place): 256 for place in range(32)}, {}),
+                ("aGk=", {}),
+                ("no base64", {}),
+                (7, {}),
+            )
         ),
         (
             {"documentMessage": {"fileName": "a.pdf", "mimetype": "application/pdf", "caption": ""}},

@@ -2,7 +2,7 @@
 
 Prints a line for each step; exit code 0 when all that could be tried passed, else 1 with what is wrong and how to mend it. With the
 simulator a message goes each way, and a voice message through the converter; a real Evolution API needs a phone for that, and those
-steps are skipped.
+steps are skipped; that it reaches the converter shows without one.
 
 What it makes it removes. Only the voice message's file stays in MinIO: Evolution API 2.2.3 never removes media.
 """

@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from scripts.smoke_trial import Step, StepFailedError, StepSkippedError, Trial
 from src.database import DatabaseError, create_engine, explain
+from src.evolution import InstanceNotConnectedError
 from src.faults import Fault, State
 
 _OWN_NUMBER = "5511988880000"
@@ -27,6 +28,15 @@ async def _makes_an_instance(trial: Trial) -> str:
     trial.made = True
     await trial.ask("POST", "/instances", {"name": trial.name})
     return trial.name
+
+
+async def _reaches_the_converter(trial: Trial) -> str:
+    """Try a voice message before there is a phone: Evolution API calls the converter first, and its errors fail the step."""
+    try:
+        await trial.evolution.send_voice(trial.name, {"number": _CONTACT, "audio": base64.b64encode(_tone()).decode()})
+    except InstanceNotConnectedError:
+        return "it converts, and then misses the phone"
+    raise StepFailedError(_unconverted("it was sent, although no phone is paired"))
 
 
 async def _pairs_a_phone(trial: Trial) -> str:
@@ -146,6 +156,7 @@ async def clean_up(trial: Trial) -> str:
 
 MESSAGE_STEPS = (
     Step(INSTANCE, _makes_an_instance),
+    Step("Evolution API reaches the audio converter", _reaches_the_converter, needs=(INSTANCE,)),
     Step(PHONE, _pairs_a_phone, needs=(INSTANCE,)),
     Step("it sends a text, and hears that it was delivered", _sends_a_text, needs=(PHONE,)),
     Step("it receives a text", _receives_a_text, needs=(PHONE,)),

@@ -133,6 +133,8 @@ class FakeEvolution:
     """How long a deletion goes on after its answer; meanwhile the instance is in the database, and not in memory any more."""
     unloaded: set[str] = field(default_factory=set)
     """Instances that are in the database alone, as all are for a while after a start."""
+    converter: tuple[int, object] | None = None
+    """What a voice message is answered with, when it is not that the phone is missed after the conversion."""
     hang: Event = field(default_factory=Event)
     """Set: requests are taken and never answered."""
     hanging: Event = field(default_factory=Event)
@@ -204,6 +206,8 @@ class FakeEvolution:
             return 400, error("Bad Request", f'The "{name}" instance is not connected')
         if call == "logout":
             self.instances[name] = "close"
+        if call == "sendWhatsAppAudio":
+            return self.converter or (500, error("Internal Server Error", "Cannot read properties of undefined (reading 'onWhatsApp')"))
         if call == "delete":
             self.unloaded.add(name)
             Timer(self.deletion_seconds, self._forget, [name]).start()

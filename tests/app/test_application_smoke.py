@@ -16,6 +16,7 @@ from src.evolution import EvolutionClient, EvolutionFailedError, EvolutionUnreac
 from src.settings import Settings
 from tasks.migrate import migrate
 from tests.app import simulator_support
+from tests.app.conftest import error
 from tests.app.events_broker import eventually
 from tests.app.events_support import rows
 from tests.app.simulator_support import Broker, Process
@@ -50,6 +51,33 @@ async def test_against_an_evolution_without_a_phone_all_that_can_be_tried_passes
     assert "FAIL" not in output
     assert f"{len(STEPS) - NEED_A_PHONE} of {len(STEPS)} steps passed, {NEED_A_PHONE} skipped" in output
     assert fake_evolution.instances == {"a1": "close"}, "the instance that it made is left behind"
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "mend"),
+    [
+        (500, "connect ECONNREFUSED 172.18.0.5:4040", "audio-converter is up"),
+        (401, "Request failed with status code 401", "AUDIO_CONVERTER_API_KEY"),
+        (500, "Request failed with status code 500", "ffmpeg"),
+    ],
+)
+async def test_a_converter_that_does_not_work_fails_without_a_phone_too(
+    make_settings: MakeSettings,
+    serve: Serve,
+    fake_evolution: "FakeEvolution",
+    capsys: pytest.CaptureFixture[str],
+    status: int,
+    text: str,
+    mend: str,
+) -> None:
+    fake_evolution.converter = status, error("whatever", text)
+    settings = make_settings()
+    await migrate(settings)
+    assert not await run(settings, serve)
+    output = capsys.readouterr().out
+    assert output.count("FAIL") == 1
+    assert "FAIL  Evolution API reaches the audio converter" in output
+    assert mend in output
 
 
 async def test_a_wrong_key_fails_the_step_that_sends_it_names_both_settings_and_keeps_the_rest_from_failing_too(

@@ -28,6 +28,7 @@ class Resources:
         expected_heads: the revisions of the schema that this code was written for.
         faults: what background services have found wrong with what they depend on, by the name under which readiness shows it,
             as in `rabbitmq`; None when all is well with it, absent when no service uses it. Written by the services.
+        pairings: when this process last had an instance begin to pair, by its name, on the monotonic clock.
     """
 
     settings: Settings
@@ -36,6 +37,7 @@ class Resources:
     bell: Bell
     expected_heads: frozenset[str]
     faults: dict[str, Fault | None] = field(default_factory=dict)
+    pairings: dict[str, float] = field(default_factory=dict)
 
 
 @asynccontextmanager

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import logging
+import math
+import time
 from dataclasses import dataclass
 
 from sqlalchemy import RowMapping
@@ -16,6 +18,8 @@ from src.resources import Resources
 
 DELETION_WAIT_SECONDS = 5.0
 _POLL_SECONDS = 0.1
+PAIR_AGAIN_SECONDS = 30.0
+"""How long an instance has, from when it began to pair, before it is told to begin anew."""
 
 _log = logging.getLogger("app.instances")
 
@@ -93,23 +97,39 @@ async def connect(resources: Resources, name: str, number: str | None) -> Connec
         ProblemError: it is connected, or there is no code yet.
     """
     await known(resources, name)
-    connection = await resources.evolution.connect(name, number)
-    if connection.state == "open":
+    connection = await _begin_or_go_on(resources, name, number)
+    if connection and connection.state == "open":
         mend = "to pair another phone, log the instance out first: POST /instances/{name}/logout."
         raise ProblemError(problems.INSTANCE_OPEN, f"The instance {name!r} is connected; there is nothing to scan.", mend)
-    if not connection.code or not connection.base64:
+    if not connection or not connection.code or not connection.base64:
         raise ProblemError(
             problems.QR_NOT_READY,
             f"Evolution API has no QR code for the instance {name!r} yet.",
-            "try again in a few seconds; if none ever comes, evolution-api can't reach WhatsApp, or CONFIG_SESSION_PHONE_VERSION is old.",
+            "try again in a few seconds; if none ever comes, evolution-api can't reach WhatsApp, or CONFIG_SESSION_PHONE_VERSION is old: "
+            "mend that, and end the attempts that go on with `make restart SERVICE=evolution-api`.",
         )
     return connection
+
+
+async def _begin_or_go_on(resources: Resources, name: str, number: str | None) -> Connection | None:
+    """Ask for the code; None while an instance that is still closed has begun to pair a moment ago.
+
+    Each call for a closed one makes 2.2.3 start another client, and where WhatsApp can't be reached each of them reconnects for ever,
+    many times a second. Callers that ask again and again must not add to that.
+    """
+    if await resources.evolution.state(name) == "close":
+        now = time.monotonic()
+        if now - resources.pairings.get(name, -math.inf) < PAIR_AGAIN_SECONDS:
+            return None
+        resources.pairings[name] = now
+    return await resources.evolution.connect(name, number)
 
 
 async def log_out(resources: Resources, name: str) -> None:
     """Unpair an instance's phone; the instance stays."""
     await known(resources, name)
     await resources.evolution.logout(name)
+    resources.pairings.pop(name, None)
     _log.info("instance logged out", extra={"instance": name})
 
 
@@ -124,6 +144,7 @@ async def delete(resources: Resources, name: str) -> None:
         await _wait_until_gone(resources, name)
     except InstanceUnknownError:
         pass
+    resources.pairings.pop(name, None)
     await store.remove(resources.engine, name, row["id"])
     _log.info("instance deleted", extra={"instance": name})
 

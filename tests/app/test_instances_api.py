@@ -179,6 +179,27 @@ async def test_a_code_that_is_not_there_yet_is_worth_another_try(client: httpx.A
     assert int(answer.headers["retry-after"]) > 0
 
 
+async def test_who_asks_for_a_code_again_and_again_starts_no_storm(
+    client: httpx.AsyncClient, fake_evolution: "FakeEvolution", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begun() -> int:
+        return [path for _, path, _ in fake_evolution.requests].count("/instance/connect/a1")
+
+    await client.post("/instances", json={"name": "a1"})
+    fake_evolution.answers["/instance/connect/a1"] = (200, {"count": 0})
+    for _ in range(3):
+        found = problem(await client.get("/instances/a1/qr"), 503, "qr_not_ready")
+    assert begun() == 1, "Evolution 2.2.3 starts another client for each call while the instance reads closed"
+    assert "make restart SERVICE=evolution-api" in found["mend"]
+    monkeypatch.setattr("src.instances.service.PAIR_AGAIN_SECONDS", 0.0)
+    await client.get("/instances/a1/qr")
+    assert begun() == 2, "it is worth another try after a while"
+    monkeypatch.undo()
+    fake_evolution.instances["a1"] = "connecting"
+    del fake_evolution.answers["/instance/connect/a1"]
+    assert (await client.get("/instances/a1/qr")).status_code == 200, "while it pairs, asking begins nothing"
+
+
 async def test_an_error_in_a_200_is_told_as_an_error(client: httpx.AsyncClient, fake_evolution: "FakeEvolution") -> None:
     await client.post("/instances", json={"name": "a1"})
     fake_evolution.answers["/instance/connect/a1"] = (200, {"error": True, "message": "[object Object]"})

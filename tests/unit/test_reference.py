@@ -178,7 +178,13 @@ def test_every_command_of_backups_and_their_page_are_in_each_readme(name: str) -
 
 @each_readme
 @pytest.mark.parametrize(
-    ("message", "way"), [("has no such role", "make rename"), ("which can't read it", "make upgrade-postgres"), ("incorrect pass", "unset")]
+    ("message", "way"),
+    [
+        ("has no such role", "make rename"),
+        ("which can't read it", "make upgrade-postgres"),
+        ("incorrect pass", "unset"),
+        ("no QR code", "make restart"),
+    ],
 )
 def test_the_troubleshooting_table_names_the_way_on(name: str, message: str, way: str) -> None:
     (row,) = [line for line in READMES[name].splitlines() if line.startswith("| `") and message in line]

@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from stack.engine import ContainerState, Engine, EngineError, ProbeResult
 from stack.spec import Probe
@@ -31,8 +32,25 @@ _LAST_WORDS = {
 """What log lines say of the cause, and what removes it."""
 
 
+_BETWEEN_CHECKS = timedelta(seconds=45)
+"""More than passes between two of the engine's health checks of a service that needs others."""
+
+
 class NotReadyError(Exception):
     """A container can't become ready, or did not within its limit; the message names service, cause and mend."""
+
+
+@dataclass(frozen=True)
+class Passed:
+    """How a container passed its gate.
+
+    Attributes:
+        found_out: whether that it is ready had to be found out; else the engine knew.
+        was_away: whether it was not ready a moment ago, or not known to be: what the engine knows of those who need it may be of before.
+    """
+
+    found_out: bool = False
+    was_away: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,12 +73,13 @@ class Gate:
     grace_seconds: int
     tell: Callable[[str], None]
 
-    async def wait(self, container_id: str, restarts_with: Mapping[ServiceName, str]) -> bool:
-        """Return when the container is ready; whether that had to be found out, or the engine knew it already.
+    async def wait(self, container_id: str, restarts_with: Mapping[ServiceName, str], *, is_news: bool = False) -> Passed:
+        """Return when the container is ready.
 
         Args:
             container_id: the container.
             restarts_with: containers to which this one can't reconnect: it must have started after them.
+            is_news: something that it needs was away, so what the engine knows of its health is of before.
 
         Raises:
             NotReadyError: it can't become ready, or did not within the probe's limit.
@@ -69,16 +88,16 @@ class Gate:
         before = await self._state(container_id)
         if await self._mend(container_id, before, restarts_with):
             before = await self._state(container_id)
-        elif before.health == "healthy" and not before.failing:
-            return False  # the engine knows already: a no-op `up` costs one look
-        failures, restarted = 0, False
+        elif before.health == "healthy" and not before.failing and not is_news:
+            return Passed()  # the engine knows already: a no-op `up` costs one look
+        failures, restarted, was_away = 0, False, before.started is None or before.started > self.engine.connected - _BETWEEN_CHECKS
         stuck_since: float | None = None
         while True:
             asked = time.monotonic()
             last = await self._try(container_id, before)
             if last.exit_code == 0:
-                return True
-            failures += 1
+                return Passed(found_out=True, was_away=was_away)
+            failures, was_away = failures + 1, True
             now = await self._state(container_id)
             if not restarted and was_stopped(before, now):
                 await self._mend(container_id, now, restarts_with)

@@ -5,7 +5,7 @@ The forms that the Docker provider needs are all here, each with its reason (tri
 
 import math
 from collections.abc import Awaitable, Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from stack.engine import Engine
 from stack.naming import COMPOSE_NEEDS, FOLDER_LABEL, RESTARTS_WITH, Naming, needs_label
 from stack.readiness import Gate, NotReadyError
 from stack.spec import Probe, ServiceSpec
-from stack.vocabulary import VolumeName
+from stack.vocabulary import ServiceName, VolumeName
 
 _NOT_APPLIED_IN_PLACE = ["healthcheck", "tmpfs"]
 """What the provider would report as updated and leave as it was: a change must replace the container."""
@@ -37,6 +37,7 @@ class Host:
         engine: where gates look; None in a preview and under mocks, where gates pass.
         confidential: texts that must not be shown, wherever a plain value holds one.
         cores: how many the engine has; without end where it can't be asked.
+        news: the services that this run's gates found to have been away.
     """
 
     naming: Naming
@@ -48,6 +49,7 @@ class Host:
     engine: Engine | None
     confidential: frozenset[str] = frozenset()
     cores: float = math.inf
+    news: set[ServiceName] = field(default_factory=set)
 
     def guarded(self, value: pulumi.Input[str]) -> pulumi.Input[str]:
         """The value, as a secret when it holds a text that must not be shown."""
@@ -187,10 +189,14 @@ class Service(pulumi.ComponentResource):
         async def pass_gate(known: list[str]) -> str:
             container_id, *others = known
             try:
-                if await gate.wait(container_id, dict(zip(spec.restarts_with, others, strict=True))):
-                    pulumi.log.info(f"{self._label(number)} is ready")
+                is_news = not self._host.news.isdisjoint(spec.needs)
+                passed = await gate.wait(container_id, dict(zip(spec.restarts_with, others, strict=True)), is_news=is_news)
             except NotReadyError as error:
                 raise pulumi.RunError(str(error)) from error
+            if passed.was_away:
+                self._host.news.add(spec.name)
+            if passed.found_out:
+                pulumi.log.info(f"{self._label(number)} is ready")
             return container_id
 
         return pulumi.Output.all(container.id, *self.spec.restarts_with.values()).apply(pass_gate)

@@ -4,11 +4,23 @@ import errno
 import io
 import os
 import signal
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from ops.backup.stopping import end_in_peace, held_back
 from ops.backup.telling import step
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_ignored() -> Iterator[None]:
+    """Whoever runs the tests in the background may have had these ignored."""
+    handlers: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def ask(number: int = signal.SIGINT) -> None:

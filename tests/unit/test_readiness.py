@@ -8,7 +8,7 @@ import pytest
 
 from stack import readiness
 from stack.engine import ContainerState, EngineError, ProbeResult
-from stack.readiness import Gate, NotReadyError
+from stack.readiness import Gate, NotReadyError, Passed
 from stack.service import cores, duration
 from stack.settings import NAMES
 from stack.spec import Probe
@@ -74,6 +74,20 @@ def wait(engine: FakeEngine, restarts_with: dict[ServiceName, str] | None = None
 
 def test_a_container_that_the_engine_calls_healthy_passes_by_one_look() -> None:
     assert wait(FakeEngine([replace(RUNNING, health="healthy")])) == []
+
+
+def test_the_engine_is_not_believed_when_something_that_the_service_needs_was_away() -> None:
+    engine = FakeEngine([replace(RUNNING, health="healthy")], results=[1, 1, 0])
+    gate = Gate(engine, "whatsapp-dev", ServiceName.APP, Probe(("CMD", "ready"), limit=1), grace_seconds=7, tell=engine.told.append)  # type: ignore[arg-type]
+    assert asyncio.run(gate.wait("id", {}, is_news=True)) == Passed(found_out=True, was_away=True)
+    assert engine.done == ["probe ready"] * 3
+
+
+@pytest.mark.parametrize(("started", "health", "was_away"), [(60, "starting", False), (20, "starting", True), (20, "healthy", False)])
+def test_whoever_just_started_was_away_and_whoever_the_engine_knows_was_not(started: int, health: str, was_away: bool) -> None:
+    engine = FakeEngine([replace(RUNNING, health=health)], connected=START + timedelta(seconds=started))
+    gate = Gate(engine, "whatsapp-dev", ServiceName.DB, Probe(("CMD", "ready"), limit=1), grace_seconds=7, tell=engine.told.append)  # type: ignore[arg-type]
+    assert asyncio.run(gate.wait("id", {})).was_away is was_away
 
 
 def test_it_passes_the_moment_the_probe_does() -> None:

@@ -49,20 +49,15 @@ def only_plain(pieces: Iterable[bytes], left_out: list[str]) -> Iterator[bytes]:
     Raises:
         tarfile.TarError: it is none, or is cut off.
     """
-    source = iter(pieces)
-    with _opened(source) as tar:
-        for member in tar:
-            tar.members = []  # type: ignore[attr-defined]  # or it would keep them all
-            if not _is_plain(member):
-                left_out.append(f"{_shown(member.name)} of Evolution's instances, which is no plain file")
-                continue
-            yield member.tobuf(tarfile.PAX_FORMAT, "utf-8")
-            content = tar.extractfile(member)
-            while content is not None and (piece := content.read(_PIECE_BYTES)):
-                yield piece
-            yield bytes(padding(member.size))
-    for _ in source:
-        pass  # or the engine's connection would be left in the midst of an answer
+    for tar, member in _members(pieces):
+        if not _is_plain(member):
+            left_out.append(f"{_shown(member.name)} of Evolution's instances, which is no plain file")
+            continue
+        yield member.tobuf(tarfile.PAX_FORMAT, "utf-8")
+        content = tar.extractfile(member)
+        while content is not None and (piece := content.read(_PIECE_BYTES)):
+            yield piece
+        yield bytes(padding(member.size))
     yield bytes(2 * tarfile.BLOCKSIZE)
 
 
@@ -73,18 +68,20 @@ def check(pieces: Iterable[bytes]) -> None:
         ValueError: it has something else.
         tarfile.TarError: it is none, or is cut off.
     """
+    for _, member in _members(pieces):
+        if not _is_plain(member):
+            raise ValueError(f"the files of Evolution's instances have {member.name!r}, which is no file or folder of theirs")
+
+
+def _members(pieces: Iterable[bytes]) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+    """The members of a tar one by one, each with the tar, from which its content can be read before the next; up to the last piece."""
     source = iter(pieces)
-    with _opened(source) as tar:
+    with tarfile.open(fileobj=cast("BinaryIO", _Stream(source)), mode="r|", bufsize=_PIECE_BYTES, encoding="utf-8") as tar:
         for member in tar:
             tar.members = []  # type: ignore[attr-defined]  # or it would keep them all
-            if not _is_plain(member):
-                raise ValueError(f"the files of Evolution's instances have {member.name!r}, which is no file or folder of theirs")
+            yield tar, member
     for _ in source:
-        pass
-
-
-def _opened(source: Iterator[bytes]) -> tarfile.TarFile:
-    return tarfile.open(fileobj=cast("BinaryIO", _Stream(source)), mode="r|", bufsize=_PIECE_BYTES, encoding="utf-8")
+        pass  # or the engine's connection would be left in the midst of an answer
 
 
 def _shown(name: str) -> str:

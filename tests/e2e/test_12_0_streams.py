@@ -4,11 +4,13 @@ import hashlib
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from docker import DockerClient
 
+from ops import engine
 from ops.backup import inside
 from tests.e2e.environment import Stack, eventually
 from tests.e2e.machine import watched_engine
@@ -42,10 +44,12 @@ def test_the_end_of_an_output_is_there_although_its_reader_pauses(stack: Stack) 
     container = stack.container("db").id
 
     def read(size: int) -> tuple[int, str]:
-        pieces = inside.output(stack.client, container, ("sh", "-c", _numbers(size)))
-        first = next(pieces)
-        time.sleep(_PAUSE_SECONDS)
-        whole = first + b"".join(pieces)
+        # Each with a client of its own: one client closes its oldest connections when it has many at once, those in use among them.
+        with closing(engine.connect()) as client:
+            pieces = inside.output(client, container, ("sh", "-c", _numbers(size)))
+            first = next(pieces)
+            time.sleep(_PAUSE_SECONDS)
+            whole = first + b"".join(pieces)
         return len(whole), hashlib.sha256(whole).hexdigest()
 
     with ThreadPoolExecutor(max_workers=len(_SIZES)) as pool:

@@ -85,6 +85,7 @@ def test_an_image_that_cannot_be_had_is_named_and_the_service_runs_on(scene: Sce
     case = Case(scene, "bad image", (service,))
     with scene.stack.with_settings(**{_IMAGES[service]: reference}, **({"EVOLUTION": "api"} if service == "evolution-api" else {})):
         failed = scene.stack.fails()
-    case.is_told(service, failed, reference, "127.0.0.1:9")
+    # The application's own image is built upon the one that can't be had.
+    case.is_told(service, failed, "image app: Error" if service == "app" else f"image {reference}: Unable", "127.0.0.1:9", "refused")
     assert scene.stack.identities() == before, "a service was stopped for the sake of an image that can't be had"
     case.is_repaired_by_up(BY_SETTING)

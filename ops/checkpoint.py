@@ -36,6 +36,15 @@ class KnownContainer:
 
 
 @dataclass(frozen=True)
+class KnownImage:
+    """An image as the state has it; `built` when it was built here, under a tag that names its content."""
+
+    id: str
+    name: str
+    built: bool
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """The last state of a stack.
 
@@ -43,7 +52,6 @@ class Checkpoint:
         exists: whether the stack has been initialised in the local backend.
         resources: how many resources it has, of any type.
         networks: names by id.
-        images: names by id.
         pending_creates: URNs whose creation was under way when a run was killed.
         outputs: the stack's outputs; secrets among them are encrypted objects, not strings.
     """
@@ -53,7 +61,7 @@ class Checkpoint:
     containers: tuple[KnownContainer, ...] = ()
     networks: dict[str, str] = field(default_factory=dict)
     volumes: frozenset[str] = frozenset()
-    images: dict[str, str] = field(default_factory=dict)
+    images: tuple[KnownImage, ...] = ()
     pending_creates: tuple[str, ...] = ()
     outputs: dict[str, Any] = field(default_factory=dict)
 
@@ -110,9 +118,11 @@ def parse(document: dict[str, Any]) -> Checkpoint:
         containers=tuple(_containers(resources)),
         networks={each["id"]: each["outputs"].get("name", each["id"]) for each in _of(resources, NETWORK)},
         volumes=frozenset(each["id"] for each in _of(resources, VOLUME)),
-        images={
-            each["outputs"]["imageId"]: each["outputs"].get("name", "") for each in _of(resources, IMAGE) if each["outputs"].get("imageId")
-        },
+        images=tuple(
+            KnownImage(outputs["imageId"], outputs.get("name", ""), built=bool(outputs.get("build")))
+            for each in _of(resources, IMAGE)
+            if (outputs := each["outputs"]).get("imageId")
+        ),
         pending_creates=tuple(each["resource"]["urn"] for each in pending if each.get("type") == "creating"),
         outputs=next((each.get("outputs") or {} for each in resources if each.get("type") == STACK), {}),
     )

@@ -58,12 +58,12 @@ class SeenNetwork:
 
 @dataclass(frozen=True)
 class Observed:
-    """What the engine has: the project's containers; names of all volumes, ids of all images, all networks."""
+    """What the engine has: the project's containers; names of all volumes, ids of all images with their tags, all networks."""
 
     containers: tuple[SeenContainer, ...] = ()
     networks: tuple[SeenNetwork, ...] = ()
     volumes: frozenset[str] = frozenset()
-    images: frozenset[str] = frozenset()
+    images: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 def connect(variables: Mapping[str, str] | None = None) -> DockerClient:
@@ -99,7 +99,7 @@ def look(client: DockerClient, project: str) -> Observed:
         containers=tuple(containers(client, project)),
         networks=tuple(_network(each) for each in api.networks()),
         volumes=frozenset(each["Name"] for each in api.volumes()["Volumes"] or ()),
-        images=frozenset(each["Id"] for each in api.images()),
+        images={each["Id"]: frozenset(each["RepoTags"] or ()) for each in api.images()},
     )
 
 

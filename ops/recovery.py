@@ -31,7 +31,7 @@ class Plan:
         orphan_networks: networks that the state doesn't know and that have our network's name; of a Compose project only when it is gone.
         clear_pending: whether the state has creations that never ended, to be cleared after the orphans are gone.
         stopped: containers that need no more than to be started.
-        drift: one sentence for each thing that the state has and the engine hasn't; any of them asks for a refresh.
+        drift: one sentence for each thing that the state has and the engine hasn't, or has another of; any of them asks for a refresh.
     """
 
     foreign: tuple[SeenContainer, ...] = ()
@@ -94,9 +94,18 @@ def _drift(checkpoint: Checkpoint, observed: Observed) -> Iterator[str]:
     networks = {network.id for network in observed.networks}
     yield from (f"network {name} is gone" for identifier, name in checkpoint.networks.items() if identifier not in networks)
     yield from (f"volume {name} is gone, and its data with it" for name in sorted(checkpoint.volumes - observed.volumes))
-    yield from (
-        f"image {name or identifier} is gone" for identifier, name in checkpoint.images.items() if identifier not in observed.images
-    )
+    now = {tag: identifier for identifier, tags in observed.images.items() for tag in tags}
+    for image in checkpoint.images:
+        if image.id not in observed.images:
+            yield f"image {image.name or image.id} is gone"
+        elif not image.built and now.get(_as_listed(image.name), image.id) != image.id:
+            yield f"image {image.name} is another one by now"
+
+
+def _as_listed(reference: str) -> str:
+    """An image's name as the engine lists it among an image's tags. One with a digest is not among them: it never names another."""
+    path = reference.removeprefix("index.").removeprefix("docker.io/").removeprefix("library/")
+    return path if ":" in path.rpartition("/")[2] else f"{path}:latest"
 
 
 def detached(checkpoint: Checkpoint, observed: Observed) -> list[SeenContainer]:

@@ -95,7 +95,19 @@ def preview(stack: str) -> int:
     """Show what `up` would change; Pulumi's exit code."""
     session = open_session(stack)
     heal.free_the_stack(session)
-    return hand_over(session, ["preview", "--diff", "--suppress-outputs", "--non-interactive"])
+    refresh = ["--refresh"] if _has_drifted(session) else []
+    return hand_over(session, ["preview", "--diff", "--suppress-outputs", "--non-interactive", *refresh])
+
+
+def _has_drifted(session: Session) -> bool:
+    """Whether `up` would look at the engine again; not where none answers, for a preview needs none."""
+    try:
+        client = engine.connect(session.variables)
+    except OperatorError:
+        return False
+    known = checkpoint.read(session.state, session.stack)
+    project = project_name(session.folder, session.stack, known)
+    return recovery.plan(known, engine.look(client, project), project, session.stack).refresh
 
 
 def _ask(stack: str) -> None:

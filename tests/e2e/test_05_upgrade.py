@@ -47,12 +47,17 @@ _LOOK = {
 def another_15(shared: Stack) -> Iterator[str]:
     """An image of the same major version that is not the one in use."""
     shared.settle()
-    api = shared.client.api
-    made = api.create_container(shared.container(_SERVICE).attributes["Image"])["Id"]
-    api.commit(made, repository=_OTHER.partition(":")[0], tag=_OTHER.partition(":")[2], changes=["LABEL e2e=15"])
-    api.remove_container(made, v=True)
+    _have_another(shared, shared.container(_SERVICE).attributes["Image"], "15")
     yield _OTHER
-    api.remove_image(_OTHER, force=True)
+    shared.client.api.remove_image(_OTHER, force=True)
+
+
+def _have_another(stack: Stack, base: str, label: str) -> None:
+    """Give the name of the other image to a new one, which has a label, as `docker pull` does where there is a registry."""
+    api = stack.client.api
+    made = api.create_container(base)["Id"]
+    api.commit(made, repository=_OTHER.partition(":")[0], tag=_OTHER.partition(":")[2], changes=[f"LABEL e2e={label}"])
+    api.remove_container(made, v=True)
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +159,21 @@ def test_a_minor_version_is_a_setting_and_an_up(stack: Stack, another_15: str, d
     assert {service for service in after if after[service] != before[service]} == {_SERVICE}
     assert stack.container(_SERVICE).attributes["Config"]["Labels"]["e2e"] == "15"
     _assert_serves(stack, "15", data, looked)
+
+
+def test_a_newer_image_of_the_same_name_is_an_up(stack: Stack, another_15: str, data: Data, looked: dict[str, str]) -> None:
+    before = stack.identities()
+    old = stack.container(_SERVICE).attributes["Image"]
+    _have_another(stack, stack.client.images.get(old).attrs["Parent"], "newer")
+    stack.make("upgrade").assert_tells(f"{another_15}  changes")
+    assert "1 to replace" in stack.make("preview").output.replace("+-", "")
+    stack.up().assert_tells(f"image {another_15} is another one by now")
+    after = stack.identities()
+    assert {service for service in after if after[service] != before[service]} == {_SERVICE}
+    assert stack.container(_SERVICE).attributes["Config"]["Labels"]["e2e"] == "newer"
+    _assert_serves(stack, "15", data, looked)
+    assert "nothing to change" in stack.up().output
+    stack.client.api.remove_image(old)
 
 
 def test_an_upgrade_needs_a_yes_and_an_image_of_a_newer_version_that_can_be_had(stack: Stack) -> None:

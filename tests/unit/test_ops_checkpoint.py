@@ -56,7 +56,7 @@ def test_the_state_tells_containers_networks_volumes_images_and_outputs(tmp_path
     assert found.project == "whatsapp-dev"
     assert found.networks == {"n1": "whatsapp-dev_app-network"}
     assert found.volumes == {"whatsapp-dev_postgres_adk_data"}
-    assert found.images == {"sha256:1": "postgres:16"}
+    assert found.images == (checkpoint.KnownImage("sha256:1", "postgres:16", built=False),)
     assert found.outputs == {"app_url": "http://localhost:8000"}
     assert found.resources == len(RESOURCES)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.checkpoint import Checkpoint, KnownContainer
+from ops.checkpoint import Checkpoint, KnownContainer, KnownImage
 from ops.engine import Observed, SeenContainer, SeenNetwork
 from ops.processes import Lock, Process, is_left_alone, is_stale, survivors
 from ops.recovery import detached, plan, sort_locks
@@ -25,10 +25,13 @@ CHECKPOINT = Checkpoint(
     containers=(KNOWN,),
     networks={"n1": "whatsapp-dev_app-network"},
     volumes=frozenset({"whatsapp-dev_postgres_adk_data"}),
-    images={"sha256:1": "postgres:16"},
+    images=(KnownImage("sha256:1", "postgres:16", built=False),),
 )
 OBSERVED = Observed(
-    containers=(SEEN,), networks=(NETWORK,), volumes=frozenset({"whatsapp-dev_postgres_adk_data"}), images=frozenset({"sha256:1"})
+    containers=(SEEN,),
+    networks=(NETWORK,),
+    volumes=frozenset({"whatsapp-dev_postgres_adk_data"}),
+    images={"sha256:1": frozenset({"postgres:16"})},
 )
 
 
@@ -43,6 +46,23 @@ def test_a_missing_container_network_volume_or_image_asks_for_a_refresh_and_is_n
         found = plan(CHECKPOINT, replace(OBSERVED, **{without: type(getattr(OBSERVED, without))()}), PROJECT, STACK)
         assert found.refresh, f"without its {without} the stack would stay broken: plain `up` does not look at the engine"
         assert word in " ".join(found.drift), f"the user is not told which of the {without} is gone"
+
+
+def test_an_image_whose_name_leads_to_another_one_by_now_asks_for_a_refresh() -> None:
+    def drift(name: str, identifier: str = "sha256:1", built: bool = False) -> tuple[str, ...]:
+        pulled = {
+            "sha256:1": frozenset[str](),
+            "sha256:2": frozenset({"postgres:16", "quay.io/minio/minio:latest", "localhost:5000/redis:latest"}),
+        }
+        state = replace(CHECKPOINT, images=(KnownImage(identifier, name, built),))
+        return plan(state, replace(OBSERVED, images=pulled), PROJECT, STACK).drift
+
+    for name in ("postgres:16", "docker.io/library/postgres:16", "quay.io/minio/minio", "localhost:5000/redis"):
+        assert drift(name) == (f"image {name} is another one by now",), "the containers would run the old image for ever"
+        assert drift(name, "sha256:2") == ()
+        assert drift(name, built=True) == (), "its tag names its content: another build of the same content is as good"
+    for name in ("redis:7", f"postgres@sha256:{'1' * 64}", f"postgres:16@sha256:{'1' * 64}"):
+        assert drift(name) == (), f"{name} leads to no other image"
 
 
 def test_a_container_that_was_stopped_is_started_and_not_refreshed() -> None:

@@ -55,6 +55,7 @@ class Cluster:
         container: its id.
         running: whether commands can be run in it.
         names: whose the data in its volume is.
+        served: whether that volume has served in a stack; before it has, only the start of the database can tell whose the data is.
         agreed: the names that an operator agreed to rename that to.
         data: where in it the data is.
     """
@@ -62,6 +63,7 @@ class Cluster:
     container: str
     running: bool
     names: Names
+    served: bool = True
     agreed: Names | None = None
     data: str = DATA
 
@@ -84,7 +86,7 @@ def problems(engine: APIClient, settings: Settings) -> Iterator[str]:
         if found is None or _names_given(found) == names:
             continue
         cluster = _cluster(engine, found)
-        if names not in {cluster.names, cluster.agreed}:
+        if cluster.served and names not in {cluster.names, cluster.agreed}:
             yield refusal(service, settings.stack, cluster.names, names)
 
 
@@ -175,6 +177,7 @@ def _cluster(engine: APIClient, found: Mapping[str, Any]) -> Cluster:
         container=container,
         running=found["State"]["Status"] == "running",
         names=Names(*names) if len(names) == 2 else _names_given(found),
+        served=len(names) == 2,
         agreed=Names(*agreed[2:]) if len(agreed) == 4 else None,
         data=data,
     )

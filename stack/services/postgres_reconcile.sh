@@ -169,6 +169,10 @@ check_nothing_is_there() {
     [[ ! -s $found ]] || fail "the volume holds a cluster of PostgreSQL $(< "$found"), but not where an image of this name keeps it: ${found%/PG_VERSION}, not $DATA." \
       "Images of 18 and later have a folder for each version. Name the image by its version, as in postgres:18; or postgres:17 and lower for what lies in the volume itself."
   done
+  for found in "$DATA"/*/PG_VERSION; do
+    [[ ! -s $found ]] || fail "the volume holds a cluster of PostgreSQL $(< "$found"), but in its folder $(basename "${found%/PG_VERSION}"), as a PGDATA of its project had it." \
+      "Move the files of that folder up to the volume's top, with nothing that uses them running, and start again."
+  done
 }
 
 if [[ ${1:-} == postgres || ${1:-} == -* ]] && [[ ! -s $DATA/PG_VERSION ]]; then

@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import asyncpg
 import httpx
@@ -14,6 +15,7 @@ from minio.error import S3Error
 
 from stack.naming import STACK_LABEL
 from stack.vocabulary import VolumeName
+from tests.e2e import backups
 from tests.e2e.compose_project import ComposeProject, Part
 from tests.e2e.conftest import OLD_PROJECT
 from tests.e2e.data import Clients, succeeded
@@ -134,9 +136,14 @@ def test_a_project_that_runs_or_is_only_stopped_is_refused(adopting: Stack, old:
     _assert_is_refused(adopting, old)
 
 
+def test_names_that_its_databases_do_not_have_are_told_and_can_be_set_right(adopting: Stack, old: ComposeProject) -> None:
+    old.remove()
+    with adopting.with_settings(POSTGRES_USER="app", POSTGRES_DB="app"):
+        adopting.fails().assert_tells('POSTGRES_USER is "app", but the volume\'s cluster has no such role; it has: postgres')
+
+
 def test_the_volumes_of_a_project_that_was_taken_down_are_adopted_with_their_data(adopting: Stack, old: ComposeProject) -> None:
     before = old.volumes()
-    old.remove()
     ran = adopting.up()
     adopting.assert_works()
     assert old.volumes() == before, f"a volume was made anew, or others beside them:\n{ran.told}"
@@ -180,11 +187,29 @@ def test_it_stays_so_and_down_keeps_what_was_adopted(adopting: Stack, old: Compo
     clients = Clients(adopting, adopting.credentials(), user="admin")
     assert clients.redis("GET", "written") == "later", "Redis began with the old dump again"
     assert clients.redis("-n", "6", "HGET", "session", "key") == _VALUE
-    queues = succeeded(clients.rabbitmq("GET", "/queues/%2F")).json()
-    assert {each["name"] for each in queues} >= set(_QUEUES), json.dumps(queues)
+    _assert_has_the_queues(clients)
+
+
+@pytest.mark.backups
+def test_a_backup_of_it_is_restored_although_rabbitmq_went_on_under_another_hosts_name(adopting: Stack, tmp_path: Path) -> None:
+    made = adopting.make("backup", DIR=str(tmp_path))
+    assert made.code == 0, made.told
+    (file,) = backups.files(tmp_path)
+    restored = adopting.make("restore", FILE=str(file), YES="1")
+    assert restored.code == 0, restored.told
+    _assert_has_the_queues(Clients(adopting, adopting.credentials(), user="admin"))
+    assert "nothing to change" in adopting.up().output
+
+
+def test_wipe_removes_what_was_adopted(adopting: Stack, old: ComposeProject) -> None:
     wiped = adopting.make("wipe", YES="1")
     assert wiped.code == 0, wiped.told
     assert volumes(adopting.client, old.name) == frozenset(), wiped.told
+
+
+def _assert_has_the_queues(clients: Clients) -> None:
+    queues = succeeded(clients.rabbitmq("GET", "/queues/%2F")).json()
+    assert {each["name"] for each in queues} >= set(_QUEUES), json.dumps(queues)
 
 
 def _sql(stack: Stack, prefix: str, password: str) -> str:

@@ -96,7 +96,7 @@ def test_a_stack_without_a_database_yet_is_not_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("state", ["running", "exited", "restarting"])
 def test_another_name_is_refused_with_the_ways_on_and_back(tmp_path: Path, state: str) -> None:
-    (problem,) = refused(Engine(state=state), tmp_path, "POSTGRES_USER=wa\nPOSTGRES_DB=wa\n")
+    (problem,) = refused(Engine(state=state, stack_names="app\napp\n"), tmp_path, "POSTGRES_USER=wa\nPOSTGRES_DB=wa\n")
     for part in ("POSTGRES_USER is wa now, and was app", "make rename SERVICE=db", "POSTGRES_USER=app POSTGRES_DB=app", "make wipe"):
         assert part in problem
 
@@ -108,8 +108,13 @@ def test_what_the_volume_says_counts_more_than_the_variables_of_a_container_that
     assert "POSTGRES_USER is third now, and was app" in problem
 
 
+def test_a_volume_that_has_served_in_no_stack_is_left_to_the_start_of_the_database(tmp_path: Path) -> None:
+    adopted = Engine(state="restarting")  # it ended for the settings' names, and said which ones its data has
+    assert refused(adopted, tmp_path, "POSTGRES_USER=postgres\nPOSTGRES_DB=shop\n") == [], "the names that it asked for are refused"
+
+
 def test_names_that_an_operator_agreed_to_are_let_through_and_no_others(tmp_path: Path) -> None:
-    engine = Engine()
+    engine = Engine(stack_names="app\napp\n")
     postgres_names.agree(engine, Cluster("c", True, APP), Names("wa", "app"))  # type: ignore[arg-type]
     assert engine.files["stack.rename"] == "app\napp\nwa\napp\n"
     assert refused(engine, tmp_path, "POSTGRES_USER=wa\n") == []

@@ -3,7 +3,10 @@
 A service that takes another as an argument waits until that one is ready.
 """
 
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # for those who run it by its path, from elsewhere
 
 from stack.context import prepare, stack_settings
 from stack.outputs import export

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pulumi
 from pulumi.runtime import settings as runtime
-from pulumi.runtime.config import CONFIG, is_config_secret
+from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 from pulumi.runtime.mocks import MockMonitor
 
 from stack import foreign, ports
@@ -54,10 +54,12 @@ def stack_settings(folder: Path) -> Settings:
         pulumi.RunError: something is wrong with them; all problems are named.
     """
     prefix = f"{pulumi.get_project()}:"
-    configuration = {key.removeprefix(prefix): str(value) for key, value in CONFIG.get().items() if key.startswith(prefix)}
+    given = {**get_config_env(), **CONFIG.get()}  # the engine's own executor copies the first into the second; under mocks nobody does
+    configuration = {key.removeprefix(prefix): str(value) for key, value in given.items() if key.startswith(prefix)}
     encrypted = {name for name in configuration if is_config_secret(f"{prefix}{name}")}
     try:
-        return load(folder, pulumi.get_stack(), configuration, encrypted)
+        # Mocks record what the program declares, the same on every machine.
+        return load(folder, pulumi.get_stack(), configuration, encrypted, of_machine=not _is_mocked())
     except SettingsError as error:
         raise pulumi.RunError(str(error)) from error
 
@@ -85,12 +87,16 @@ def prepare(settings: Settings, folder: Path) -> Context:
 
 def _is_rehearsal() -> bool:
     """A preview, or the mocks of a test: there is nothing to wait for, and the engine must not be touched."""
-    return pulumi.runtime.is_dry_run() or isinstance(runtime.get_monitor(), MockMonitor)
+    return pulumi.runtime.is_dry_run() or _is_mocked()
+
+
+def _is_mocked() -> bool:
+    return isinstance(runtime.get_monitor(), MockMonitor)
 
 
 def _cores(engine: Engine | None) -> float:
     """How many cores the engine has. A preview asks it too, where there is one; what it shows would differ from what the `up` does."""
-    if isinstance(runtime.get_monitor(), MockMonitor):
+    if _is_mocked():
         return math.inf
     try:
         return (engine or Engine()).cores

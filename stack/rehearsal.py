@@ -14,7 +14,8 @@ import pulumi
 from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs, Mocks
 
 from stack.naming import Naming
-from stack.settings import Settings
+from stack.settings import MACHINE_FILE, Settings
+from stack.settings_layers import read_env
 from stack.spec import ServiceSpec
 from stack.vocabulary import ServiceName
 
@@ -70,7 +71,8 @@ def rehearse(
     asyncio.set_event_loop(asyncio.new_event_loop())  # the SDK takes the current one, which may be closed
     engine = _NoEngine(secrets)
     pulumi.runtime.set_mocks(engine, project="whatsapp", stack=stack, preview=False)
-    plain = {f"whatsapp:{name}": value for name, value in configuration.items()}
+    machine = {name: given.value for name, given in read_env(folder, str(MACHINE_FILE), []).items()}
+    plain = {f"whatsapp:{name}": value for name, value in {**machine, **configuration}.items()}
     pulumi.runtime.set_all_config(plain, [f"whatsapp:{name}" for name in encrypted])
     found: list[Topology] = []
 

@@ -155,7 +155,13 @@ def is_secret(name: str) -> bool:
 
 
 def load(
-    project: Path, stack: str, configuration: Mapping[str, str], encrypted: Collection[str] = (), *, text: str | None = None
+    project: Path,
+    stack: str,
+    configuration: Mapping[str, str],
+    encrypted: Collection[str] = (),
+    *,
+    text: str | None = None,
+    of_machine: bool = True,
 ) -> Settings:
     """Read and check the settings of `stack`.
 
@@ -165,6 +171,7 @@ def load(
         configuration: the stack's own configuration, by setting name.
         encrypted: the names that are encrypted in it.
         text: what its settings file is about to hold, in place of what it holds.
+        of_machine: whether what the set-up has found out about this machine counts.
 
     Raises:
         SettingsError: something is wrong; all problems are named at once.
@@ -173,7 +180,8 @@ def load(
     problems: list[Problem] = []
     place = Place(f"Pulumi.{stack}.yaml")
     configured = {name: Given(value, place, encrypted=name in encrypted) for name, value in configuration.items()}
-    layers = [read_env(project, str(MACHINE_FILE), problems), configured, read_env(project, env_file, problems, text)]
+    machine = read_env(project, str(MACHINE_FILE), problems) if of_machine else {}
+    layers = [machine, configured, read_env(project, env_file, problems, text)]
     given = {name: value for layer in layers for name, value in layer.items()}
     problems += _misplaced(layers[-1], configured)
     known = {name: is_secret(name) for name in NAMES}

@@ -30,7 +30,9 @@ from stack.settings_types import (
     MinioUser,
     Passphrase,
     PhoneVersion,
+    PostgresParameters,
     ProjectName,
+    RedisPrefix,
     RoleName,
     Secret,
     Text,
@@ -134,6 +136,7 @@ class DbSettings(Section):
     postgres_db: DatabaseName = setting("app", "Name of the application's database")
     postgres_port: HostPort = setting(5432, "Host port of the application's database")
     postgres_max_connections: int = Field(default=100, ge=10, le=10_000, description="Connection limit of the application's database")
+    postgres_parameters: PostgresParameters = setting("", "Its other parameters, separated by blanks", "shared_buffers=128MB work_mem=8MB")
     postgres_image: ImageReference = setting("postgres:16", "Image of the application's database")
     postgres_volume: DataVolume = setting("postgres_adk_data", "Volume of its data; `make upgrade-postgres` sets it")
     postgres_memory_mb: MemoryMiB = setting(512, "Memory limit, MiB")
@@ -191,6 +194,9 @@ class EvolutionDbSettings(Section):
     evolution_postgres_db: DatabaseName = setting("evolution", "Name of Evolution's database")
     evolution_postgres_port: HostPort = setting(5433, "Host port of Evolution's database")
     evolution_postgres_max_connections: int = Field(default=100, ge=10, le=10_000, description="Connection limit of Evolution's database")
+    evolution_postgres_parameters: PostgresParameters = setting(
+        "", "Its other parameters, separated by blanks", "shared_buffers=128MB work_mem=8MB"
+    )
     evolution_postgres_image: ImageReference = setting("postgres:15", "Image of Evolution's database")
     evolution_postgres_volume: DataVolume = setting("postgres_evo_data", "Volume of its data; `make upgrade-postgres` sets it")
     evolution_postgres_memory_mb: MemoryMiB = setting(512, "Memory limit, MiB")
@@ -202,6 +208,10 @@ class RedisSettings(Section):
 
     redis_password: Secret | None = setting(
         None, "Password of Redis, which holds WhatsApp session keys", "examplePassword0123456789example"
+    )
+    cache_redis_prefix_key: RedisPrefix = setting("evolution", "Prefix of Evolution API's keys; changed later, every phone pairs anew")
+    evolution_redis_database: int = Field(
+        default=6, ge=0, le=15, description="Number of Evolution API's database in Redis; changed later, every phone pairs anew"
     )
     redis_image: ImageReference = setting("redis:7", "Image of Redis")
     redis_memory_mb: MemoryMiB = setting(256, "Memory limit, MiB")

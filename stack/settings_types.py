@@ -18,6 +18,12 @@ _IMAGE_REFERENCE = re.compile(rf"({_HOST}{_COMPONENT}(?:/{_COMPONENT})*)(?::[\w]
 _LONGEST_IMAGE_NAME = 255
 _HIGHEST_PORT = 65535
 
+# As PostgreSQL's own configuration names them, and what a command line and a start script can carry: no blank, no quote.
+_PARAMETER = re.compile(r"([a-z_]\w*(?:\.\w+)?)=([^\s'\"\\\\]+)", re.ASCII)
+_PARAMETERS_SET_HERE = frozenset(
+    {"max_connections", "port", "listen_addresses", "data_directory", "config_file", "hba_file", "ident_file", "unix_socket_directories"}
+)
+
 # What every image, URL, configuration file and shell on the way can carry: printable ASCII without blanks, quotes and backslash.
 _SECRET = re.compile(r"""[!-~]+""")
 _SECRET_EXCLUDED = frozenset("\"'`\\")
@@ -139,6 +145,16 @@ def _database(value: str) -> str:
     return value
 
 
+def _parameters(value: str) -> str:
+    for each in value.split():
+        found = _PARAMETER.fullmatch(each)
+        if not found:
+            raise ValueError("is not a list of PostgreSQL parameters: write name=value, separated by blanks, as in shared_buffers=256MB")
+        if found[1] in _PARAMETERS_SET_HERE:
+            raise ValueError(f"holds {found[1]}, which is set by this program (max_connections by a setting of its own): leave it out")
+    return value
+
+
 def _bucket_name(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", value) or re.search(r"\.\.|\.-|-\.", value):
         raise ValueError(
@@ -240,6 +256,8 @@ MinioUser = Annotated[
     str, _matches(r"[A-Za-z0-9][A-Za-z0-9_.-]{2,63}", "is not a login name that MinIO takes: write 3 to 64 letters, digits, _ . or -")
 ]
 ClientName = Annotated[str, _matches(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", "is not a client name: write 1 to 64 letters, digits, _ . or -")]
+RedisPrefix = Annotated[str, _matches(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", "is not a prefix: write 1 to 64 letters, digits, _ . or -")]
+PostgresParameters = Annotated[str, AfterValidator(_parameters)]
 ExchangeName = Annotated[
     str,
     _matches(

@@ -20,6 +20,11 @@ if [[ ! -s /var/lib/pgadmin/pgadmin4.db ]]; then
     rm -f new.db
     PGADMIN_SETUP_EMAIL=$PGADMIN_DEFAULT_EMAIL PGADMIN_SETUP_PASSWORD=$password PGADMIN_CONFIG_SQLITE_PATH="'/var/lib/pgadmin/new.db'" \
       python "$packages/pgadmin4/setup.py" setup-db
+    servers=${PGADMIN_SERVER_JSON_FILE:-/pgadmin4/servers.json}
+    if [[ -f $servers ]]; then
+      PGADMIN_CONFIG_SQLITE_PATH="'/var/lib/pgadmin/new.db'" \
+        python "$packages/pgadmin4/setup.py" load-servers "$servers" --user "$PGADMIN_DEFAULT_EMAIL"
+    fi
     mv new.db pgadmin4.db
   )
 fi

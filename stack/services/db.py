@@ -19,6 +19,7 @@ class Db(Postgres):
             database=settings.postgres_db,
             host_port=settings.postgres_port,
             max_connections=settings.postgres_max_connections,
+            parameters=settings.postgres_parameters,
             limits=Limits(settings.postgres_memory_mb, settings.postgres_cpus),
         )
         super().__init__(database, context)

@@ -19,7 +19,6 @@ from stack.settings import Settings
 from stack.spec import File, Limits, Port, Probe, ServiceSpec
 from stack.vocabulary import AMQP_PORT, EVOLUTION_PORT, MINIO_PORT, ServiceName, VolumeName
 
-_REDIS_DATABASE = 6
 _FRAME_MAX = 131072
 """The client in 2.2.3 offers frames of 4096 bytes, which RabbitMQ from 4.1 on refuses; it takes this from the URL."""
 
@@ -62,7 +61,7 @@ class EvolutionApi(Service):
             **_events(settings),
             "AUTHENTICATION_API_KEY": credentials.authentication_api_key,
             "DATABASE_CONNECTION_URI": pulumi.Output.concat(database.url, "?schema=public"),
-            "CACHE_REDIS_URI": pulumi.Output.concat(redis.url, f"/{_REDIS_DATABASE}"),
+            "CACHE_REDIS_URI": pulumi.Output.concat(redis.url, f"/{settings.evolution_redis_database}"),
             "RABBITMQ_URI": pulumi.Output.concat(rabbitmq.amqp_url, f"?frameMax={_FRAME_MAX}"),
             "S3_ENDPOINT": minio.hostname,
             "S3_SECRET_KEY": credentials.minio_password,
@@ -133,7 +132,7 @@ def _storing(settings: Settings) -> dict[str, str]:
         "DATABASE_SAVE_IS_ON_WHATSAPP_DAYS": str(settings.database_save_is_on_whatsapp_days),
         "DATABASE_DELETE_MESSAGE": _flag(settings.database_delete_message),
         "CACHE_REDIS_ENABLED": "true",
-        "CACHE_REDIS_PREFIX_KEY": "evolution",
+        "CACHE_REDIS_PREFIX_KEY": settings.cache_redis_prefix_key,
         "CACHE_REDIS_TTL": "604800",
         "CACHE_REDIS_SAVE_INSTANCES": "false",
         "CACHE_LOCAL_ENABLED": "false",

@@ -19,6 +19,7 @@ class EvolutionPostgres(Postgres):
             database=settings.evolution_postgres_db,
             host_port=settings.evolution_postgres_port,
             max_connections=settings.evolution_postgres_max_connections,
+            parameters=settings.evolution_postgres_parameters,
             limits=Limits(settings.evolution_postgres_memory_mb, settings.evolution_postgres_cpus),
         )
         super().__init__(database, context)

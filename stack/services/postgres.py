@@ -25,6 +25,7 @@ class Database:
 
     Attributes:
         user: the role that owns the database.
+        parameters: further ones of the server, name=value, separated by blanks.
         password: of that role.
         database: its name.
     """
@@ -36,6 +37,7 @@ class Database:
     database: str
     host_port: int
     max_connections: int
+    parameters: str
     limits: Limits
 
 
@@ -59,12 +61,13 @@ def spec(database: Database, context: Context) -> ServiceSpec:
         f'PGPASSWORD="$(cat {_PASSWORD_FILE})" PGCONNECT_TIMEOUT=3 '
         f"psql -h {database.service} -U {database.user} -d {database.database} -tAqc 'select 1' >/dev/null"
     )
+    parameters = (f"max_connections={database.max_connections}", *database.parameters.split())
     layout = layout_of(context.settings, database.service)
     return ServiceSpec(
         name=database.service,
         image=context.images.of(database.service),
         entrypoint=(_RECONCILE,),
-        command=("postgres", "-c", f"max_connections={database.max_connections}"),
+        command=("postgres", *(part for each in parameters for part in ("-c", each))),
         user=_POSTGRES_USER_ID,
         environment={
             "PGDATA": layout.data,

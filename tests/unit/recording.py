@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pulumi
-from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs, Mocks
+from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks
 
 PROJECT = Path(__file__).resolve().parents[2]
 SECRET = "4dabf18193072939515e22adb298388d"
@@ -21,12 +21,14 @@ _READ_BY_THE_PROGRAM = ("Dockerfile", ".dockerignore", "src", "scripts", "tasks"
 
 @dataclass(frozen=True)
 class Resource:
-    """One resource as it reached the engine: inputs in the provider's own names, secrets unwrapped."""
+    """One resource as it reached the engine: inputs in the provider's own names, secrets unwrapped; and the options that guard data."""
 
     type: str
     name: str
     inputs: dict[str, Any]
     secrets: frozenset[str]
+    is_protected: bool = False
+    is_kept: bool = False
 
     @property
     def environment(self) -> dict[str, str]:
@@ -49,17 +51,30 @@ class Resource:
         return {each["target"]: each["source"] for each in self.inputs.get("mounts", [])}
 
 
+class _Options(MockMonitor):
+    """The one place where mocks show a resource's options."""
+
+    def __init__(self, recorder: "Recorder") -> None:
+        super().__init__(recorder)
+        self._recorder = recorder
+
+    def RegisterResource(self, request: Any) -> Any:  # noqa: ANN401, N802 - protobuf's
+        self._recorder.options[request.type, request.name] = (request.protect, request.retainOnDelete)
+        return super().RegisterResource(request)  # type: ignore[no-untyped-call]  # the SDK's has no types
+
+
 class Recorder(Mocks):
     """An engine and a random provider that give back what the real ones would; silent ones give back what they got, and no more."""
 
     def __init__(self, *, silent: bool = False) -> None:
         self.resources: list[Resource] = []
+        self.options: dict[tuple[str, str], tuple[bool, bool]] = {}
         self._silent = silent
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
         inputs = {name: _plain(value) for name, value in args.inputs.items()}
         secrets = frozenset(name for name, value in args.inputs.items() if _holds_secret(value))
-        self.resources.append(Resource(args.typ, args.name, inputs, secrets))
+        self.resources.append(Resource(args.typ, args.name, inputs, secrets, *self.options[args.typ, args.name]))
         state = dict(args.inputs)
         if self._silent:
             return f"id-of-{args.name}", state
@@ -129,7 +144,7 @@ def record(
     prepare(folder, stack, env)
     asyncio.set_event_loop(asyncio.new_event_loop())  # the SDK takes the current one, which another test may have closed
     recorder = Recorder(silent=silent)
-    pulumi.runtime.set_mocks(recorder, project="whatsapp", stack=stack, preview=False)
+    pulumi.runtime.set_mocks(recorder, project="whatsapp", stack=stack, preview=False, monitor=_Options(recorder))
     plain = {f"whatsapp:{name}": value for name, value in (configuration or {}).items()}
     pulumi.runtime.set_all_config(plain, [f"whatsapp:{name}" for name in encrypted])
 

@@ -31,6 +31,14 @@ def services(topology: Topology) -> dict[str, Any]:
     return found
 
 
+def test_a_compose_file_has_the_images_that_this_machine_can_have(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    (tmp_path / ".state").mkdir()
+    (tmp_path / ".state" / "machine.env").write_text("IMAGES=local\n")
+    images = {part.spec.name: part.spec.image for part in rehearse(tmp_path, "dev", {}, {}).parts}
+    assert str(images[ServiceName.REDIS]).startswith("whatsapp-local/redis:")
+
+
 def test_each_service_needs_what_its_values_wait_for(topology: Topology) -> None:
     assert {str(part.spec.name): {str(need) for need in part.needs} for part in topology.parts if part.needs} == {
         "app": {"db", "evolution-api", "rabbitmq"},

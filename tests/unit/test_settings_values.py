@@ -10,6 +10,11 @@ from tests.unit.settings_problems import problems
 @pytest.mark.parametrize(
     ("line", "words"),
     [
+        ("POSTGRES_PARAMETERS=shared_buffers", "is not a list of PostgreSQL parameters"),
+        ("POSTGRES_PARAMETERS='log_line_prefix=\"%m\"'", "is not a list of PostgreSQL parameters"),
+        ("EVOLUTION_POSTGRES_PARAMETERS=work_mem=8MB max_connections=5", "holds max_connections, which is set by this program"),
+        ("EVOLUTION_REDIS_DATABASE=16", "write a number from 0 to 15"),
+        ("CACHE_REDIS_PREFIX_KEY=a b", "is not a prefix"),
         ("PGADMIN_DEFAULT_EMAIL=me@host.local", "has a domain that pgAdmin refuses"),
         ("PGADMIN_DEFAULT_EMAIL=me@b.Test", "has a domain that pgAdmin refuses"),
         ("PGADMIN_DEFAULT_EMAIL=me@localhost", "is not an e-mail address that pgAdmin takes"),

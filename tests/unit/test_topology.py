@@ -1,5 +1,6 @@
 """Every requirement that can be seen without an engine, as an assertion over what the program declares."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from simulator.environment import EVENT_KEYS, IMAGE_ENV, event_variable
 from tests.unit.recording import PROJECT, Recording, Resource, record
 
 SERVICES = {"app", "db", "evolution-api", "evolution_postgres", "redis", "rabbitmq", "minio", "audio-converter"}
@@ -53,6 +55,7 @@ def test_images_are_exactly_those_of_the_requirements(dev: Recording) -> None:
 
 def test_the_six_volumes_are_kept_by_destroy_and_mounted_where_the_data_lies(dev: Recording) -> None:
     assert {each.inputs["name"] for each in dev.of_type("Volume")} == {f"whatsapp-dev_{name}" for name in VOLUMES}
+    assert all(each.is_kept for each in dev.of_type("Volume"))
     assert dev.container("db").mounts == {"/var/lib/postgresql/data": "whatsapp-dev_postgres_adk_data"}
     assert dev.container("evolution_postgres").mounts == {"/var/lib/postgresql/data": "whatsapp-dev_postgres_evo_data"}
     assert dev.container("redis").mounts == {"/data": "whatsapp-dev_redis_data"}
@@ -115,7 +118,12 @@ def test_evolution_is_wired_to_its_four_stores_and_the_converter(dev: Recording)
 def test_evolution_gets_no_variable_that_its_2_2_3_does_not_read(dev: Recording) -> None:
     never_read = {"DATABASE_URL", "REDIS_URI", "REDIS_ENABLED", "AUDIO_CONVERTER_URL", "S3_URL", "S3_BUCKET_NAME", "CACHE_LOCAL_TTL"}
     never_read |= {"DATABASE_ENABLED", "AUTHENTICATION_TYPE", "RABBITMQ_EVENTS_GROUP_UPDATE", "RABBITMQ_EVENTS_REMOVE_INSTANCE"}
-    assert not never_read & dev.container("evolution-api").environment.keys()
+    environment = dev.container("evolution-api").environment
+    assert not never_read & environment.keys()
+    events = {event_variable(prefix, key) for prefix in ("RABBITMQ", "WEBHOOK") for key in EVENT_KEYS}
+    others = {"API_AUDIO_CONVERTER", "API_AUDIO_CONVERTER_KEY", "DATABASE_PROVIDER", "LANGUAGE", "TELEMETRY_ENABLED"}
+    of_the_image = {"TZ", "BASH_ENV"}  # read by its C library, and by the shell that starts it
+    assert environment.keys() <= IMAGE_ENV.keys() | events | others | of_the_image
 
 
 def test_the_app_talks_to_db_and_evolution_with_the_one_generated_key(dev: Recording) -> None:
@@ -175,7 +183,7 @@ def test_the_applications_own_variables_are_secret_wherever_they_come_from(recor
         (
             "POSTGRES_USER",
             "hunter2",
-            {("db", "envs"), ("db", "healthcheck"), ("app", "uploads")},
+            {("db", "envs"), ("db", "healthcheck"), ("app", "uploads"), ("pgadmin", "uploads")},
         ),
         ("PGADMIN_DEFAULT_EMAIL", "hunter2@example.com", {("pgadmin", "envs")}),
     ],
@@ -207,6 +215,7 @@ def test_every_container_is_probed_as_its_image_allows(dev: Recording) -> None:
     assert probes["minio"] == "CMD mc ready local"
     assert "psql -h db " in probes["db"], "on 127.0.0.1 Postgres asks for no password and the probe proves nothing"
     assert "grep -q PONG" in probes["redis"], "redis-cli exits with 0 when it is refused"
+    assert "API_KEY" not in probes["audio-converter"], "it writes the headers of every request into its log"
     assert "curl" not in probes["evolution-api"] + probes["audio-converter"], "these images have no curl"
 
 
@@ -339,8 +348,22 @@ def test_all_replicas_together_leave_connections_of_their_database_to_others(
     assert replicas * each <= 90
 
 
-def test_pgadmin_comes_on_request(recorded: Callable[..., Recording]) -> None:
-    pgadmin = recorded(env="PGADMIN_ENABLED=true\n").container("pgadmin")
+def test_a_databases_parameters_and_the_place_of_evolutions_keys_are_settings(recorded: Callable[..., Recording]) -> None:
+    redis = "EVOLUTION_REDIS_DATABASE=1\nCACHE_REDIS_PREFIX_KEY=shop\n"
+    stack = recorded(env=f"POSTGRES_MAX_CONNECTIONS=200\nPOSTGRES_PARAMETERS=shared_buffers=128MB  auto_explain.log_analyze=on\n{redis}")
+    parameters = ["max_connections=200", "shared_buffers=128MB", "auto_explain.log_analyze=on"]
+    assert stack.container("db").inputs["command"] == ["postgres", *(part for each in parameters for part in ("-c", each))]
+    assert stack.container("evolution_postgres").inputs["command"] == ["postgres", "-c", "max_connections=100"]
+    environment = stack.container("evolution-api").environment
+    assert environment["CACHE_REDIS_URI"] == "redis://:generated-redis-password@redis:6379/1"
+    assert environment["CACHE_REDIS_PREFIX_KEY"] == "shop"
+
+
+def test_pgadmin_comes_on_request_and_lists_both_databases(recorded: Callable[..., Recording]) -> None:
+    pgadmin = recorded(env="PGADMIN_ENABLED=true\nPOSTGRES_DB=shop\n").container("pgadmin")
+    servers = json.loads(pgadmin.files[pgadmin.environment["PGADMIN_SERVER_JSON_FILE"]])["Servers"].values()
+    found = [(each["Name"], each["Host"], each["Port"], each["MaintenanceDB"], each["Username"]) for each in servers]
+    assert found == [("db", "db", 5432, "shop", "app"), ("evolution_postgres", "evolution_postgres", 5432, "evolution", "evolution")]
     assert pgadmin.ports == {5050: 5050}
     assert pgadmin.environment["PGADMIN_LISTEN_PORT"] == "5050", "without new privileges it can't listen on 80"
     assert pgadmin.inputs["capabilities"] == {"adds": ["CAP_NET_BIND_SERVICE"], "drops": ["ALL"]}, "older images' Python needs it"
@@ -349,6 +372,17 @@ def test_pgadmin_comes_on_request(recorded: Callable[..., Recording]) -> None:
 def test_production_publishes_only_what_the_world_calls(prod: Recording) -> None:
     published = {each.labels["com.docker.compose.service"] for each in prod.of_type("Container") if each.ports}
     assert published == {"app", "evolution-api"}
+
+
+def test_production_protects_its_volumes_from_any_plan_that_would_delete_one(dev: Recording, prod: Recording) -> None:
+    assert {each.name for each in prod.resources if each.is_protected} == set(VOLUMES)
+    assert not any(each.is_protected for each in dev.resources)
+
+
+def test_what_is_recorded_is_the_same_on_a_machine_without_a_registry(recorded: Callable[..., Recording], tmp_path: Path) -> None:
+    (tmp_path / ".state").mkdir()
+    (tmp_path / ".state" / "machine.env").write_text("IMAGES=local\n")
+    assert recorded().image_names["db"] == "postgres:16"
 
 
 def test_production_runs_the_application_from_its_image(prod: Recording) -> None:

@@ -1,4 +1,5 @@
-"""What people read about the project: `.env.example` and the two READMEs say what the code does, and the same in both languages."""
+"""What people read about the project: `.env.example`, the READMEs and the pages on production say what the code does, and the same in both
+languages."""
 
 import re
 from pathlib import Path
@@ -17,19 +18,22 @@ PROJECT = Path(__file__).resolve().parents[2]
 EXAMPLE = (PROJECT / ".env.example").read_text(encoding="utf-8")
 LANGUAGES = {"README.md": "en", "README.pt-BR.md": "pt"}
 READMES = {name: (PROJECT / name).read_text(encoding="utf-8") for name in LANGUAGES}
+LANGUAGES_OF_PAGES = (("README.md", "README.pt-BR.md"), ("docs/production.md", "docs/producao.md"))
+PAGES = {name: (PROJECT / name).read_text(encoding="utf-8") for pair in LANGUAGES_OF_PAGES for name in pair}
 
 _MESSAGES_OF_THE_ENGINE = {"unable to pull image"}
 
 each_readme = pytest.mark.parametrize("name", READMES)
+each_page = pytest.mark.parametrize("name", PAGES)
 
 
 def written_by_hand(name: str) -> str:
-    """A README without its generated tables."""
-    return re.sub(r"<!-- settings -->.*<!-- /settings -->", "", READMES[name], flags=re.DOTALL)
+    """A page without its generated tables."""
+    return re.sub(r"<!-- settings -->.*<!-- /settings -->", "", PAGES[name], flags=re.DOTALL)
 
 
 def code_blocks(name: str) -> list[str]:
-    return re.findall(r"^```.*?^```$", READMES[name], flags=re.DOTALL | re.MULTILINE)
+    return re.findall(r"^```.*?^```$", PAGES[name], flags=re.DOTALL | re.MULTILINE)
 
 
 def prose(name: str) -> str:
@@ -139,17 +143,17 @@ def test_every_example_value_is_a_good_one(tmp_path: Path) -> None:
     assert {name.upper() for name in settings.model_fields_set} - {"STACK", "APP_VARIABLES", "ENCRYPTED"} == NAMES - {"ENV_FILE"}
 
 
-@each_readme
-def test_every_make_target_that_a_readme_names_exists(name: str) -> None:
+@each_page
+def test_every_make_target_that_a_page_names_exists(name: str) -> None:
     targets = set(re.findall(r"^([a-z][a-z0-9-]*):", (PROJECT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
     code = "\n".join([*code_blocks(name), *code_spans(name)])
     named = set(re.findall(r"(?:^|\$\()make (?:-\w+ )*([a-z][a-z0-9-]*)", code, flags=re.MULTILINE))
-    assert {"up", "test", "env"} <= named, "the pattern no longer finds what it looks for"
+    assert {"up", "test"} <= named, "the pattern no longer finds what it looks for"
     assert sorted(named - targets) == []
 
 
-@each_readme
-def test_every_setting_that_a_readme_names_exists(name: str) -> None:
+@each_page
+def test_every_setting_that_a_page_names_exists(name: str) -> None:
     code = "\n".join([*code_blocks(name), *code_spans(name)])
     named = set(re.findall(r"^([A-Z][A-Z0-9]*_[A-Z0-9_]*[A-Z0-9])(?==|$)", code, flags=re.MULTILINE))
     others = {"APP_ENV_NAME", "BENCH_MESSAGES", "DOCKER_HOST", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"}
@@ -203,18 +207,20 @@ def test_a_database_that_does_not_start_names_the_commands_that_keep_its_data() 
         assert way in told
 
 
-def test_both_readmes_have_the_same_headings_code_and_commands() -> None:
-    english, portuguese = LANGUAGES
+@pytest.mark.parametrize("pages", LANGUAGES_OF_PAGES)
+def test_both_languages_have_the_same_headings_code_and_commands(pages: tuple[str, str]) -> None:
+    english, portuguese = pages
     assert [level for level, _ in headings(english)] == [level for level, _ in headings(portuguese)]
     assert code_blocks(english) == code_blocks(portuguese)
     translated = {"STACK=nome": "STACK=name", ".env.<nome>": ".env.<name>"}
     assert code_spans(english) == [translated.get(span, span) for span in code_spans(portuguese)]
 
 
-@each_readme
+@each_page
 def test_links_lead_somewhere(name: str) -> None:
-    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", prose(name)) if not link.startswith("http")]
-    assert next(other for other in READMES if other != name) in links, "the READMEs link to each other"
-    missing = [link for link in links if not link.startswith("#") and not (PROJECT / link).exists()]
-    assert missing == []
-    assert [link for link in links if link.startswith("#") and link[1:] not in anchors(name)] == []
+    links = [link.partition("#") for link in re.findall(r"\]\(([^)\s]+)\)", prose(name)) if not link.startswith("http")]
+    targets = [((PROJECT / name).parent.joinpath(path).resolve() if path else PROJECT / name, anchor) for path, _, anchor in links]
+    other = next(other for pair in LANGUAGES_OF_PAGES if name in pair for other in pair if other != name)
+    assert (PROJECT / other, "") in targets, "the languages link to each other"
+    assert [str(target) for target, _ in targets if not target.exists()] == []
+    assert [anchor for target, anchor in targets if anchor and anchor not in anchors(str(target.relative_to(PROJECT)))] == []

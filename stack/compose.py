@@ -9,7 +9,7 @@ import yaml
 from stack.images import LOCAL_PREFIX
 from stack.rehearsal import Part, Topology
 from stack.service import duration
-from stack.spec import ServiceSpec
+from stack.spec import DROPPED_CAPABILITIES, LOG_DRIVER, LOG_OPTIONS, RESTART_POLICY, SECURITY_OPTIONS, ServiceSpec
 
 FILES = "files"
 """The folder beside the compose file with what containers find as files: secrets and configuration."""
@@ -66,15 +66,15 @@ def _service(part: Part, topology: Topology) -> dict[str, Any]:
             "start_period": duration(spec.probe.limit),
             "retries": spec.probe.retries,
         },
-        "restart": "unless-stopped",
+        "restart": RESTART_POLICY,
         "stop_grace_period": duration(spec.stop_grace_seconds),
         "mem_limit": f"{spec.limits.memory_mib}m",
         "memswap_limit": f"{spec.limits.memory_mib}m",
         "cpus": spec.limits.cpus,
-        "cap_drop": ["ALL"],
+        "cap_drop": list(DROPPED_CAPABILITIES),
         "cap_add": list(spec.capabilities),
-        "security_opt": ["no-new-privileges:true"],
-        "logging": {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}},
+        "security_opt": list(SECURITY_OPTIONS),
+        "logging": {"driver": LOG_DRIVER, "options": dict(LOG_OPTIONS)},
     }
     return {name: value for name, value in service.items() if value not in (None, [], {})}
 

@@ -16,7 +16,7 @@ from stack import probes
 from stack.engine import Engine
 from stack.naming import COMPOSE_NEEDS, FOLDER_LABEL, RESTARTS_WITH, Naming, needs_label
 from stack.readiness import Gate, NotReadyError
-from stack.spec import Probe, ServiceSpec
+from stack.spec import DROPPED_CAPABILITIES, LOG_DRIVER, LOG_OPTIONS, RESTART_POLICY, SECURITY_OPTIONS, Probe, ServiceSpec
 from stack.vocabulary import ServiceName, VolumeName
 
 _NOT_APPLIED_IN_PLACE = ["healthcheck", "tmpfs"]
@@ -108,14 +108,16 @@ class Service(pulumi.ComponentResource):
             healthcheck=self._health_check(spec.probe),
             # must_run: a refresh that finds the container stopped starts it again.
             must_run=True,
-            restart="unless-stopped",
+            restart=RESTART_POLICY,
             memory=spec.limits.memory_mib,
             memory_swap=spec.limits.memory_mib,  # without it a refresh sees the engine's default as drift; equal means no swap
             cpus=cores(min(spec.limits.cpus, self._host.cores)),  # the engine refuses a limit that limits nothing
-            capabilities=docker.ContainerCapabilitiesArgs(adds=[f"CAP_{name}" for name in spec.capabilities] or None, drops=["ALL"]),
-            security_opts=["no-new-privileges:true"],
-            log_driver="json-file",
-            log_opts={"max-size": "10m", "max-file": "3"},
+            capabilities=docker.ContainerCapabilitiesArgs(
+                adds=[f"CAP_{name}" for name in spec.capabilities] or None, drops=list(DROPPED_CAPABILITIES)
+            ),
+            security_opts=list(SECURITY_OPTIONS),
+            log_driver=LOG_DRIVER,
+            log_opts=LOG_OPTIONS,
             # The provider kills at once unless told to wait; stop_timeout is for `docker stop` and the engine's own shutdown.
             destroy_grace_seconds=spec.stop_grace_seconds,
             stop_timeout=spec.stop_grace_seconds,

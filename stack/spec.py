@@ -11,6 +11,13 @@ import pulumi
 
 from stack.vocabulary import ServiceName, VolumeName
 
+RESTART_POLICY = "unless-stopped"
+LOG_DRIVER = "json-file"
+LOG_OPTIONS = {"max-size": "10m", "max-file": "3"}
+DROPPED_CAPABILITIES = ("ALL",)
+SECURITY_OPTIONS = ("no-new-privileges:true",)
+"""What all services have alike, in Docker's own words; capabilities that a service needs are given back by its spec."""
+
 
 @dataclass(frozen=True)
 class Probe:

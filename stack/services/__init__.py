@@ -1,1 +1,1 @@
-"""The services: one file each, which says what the service is, what it needs and what it offers."""
+"""The services: a file for each says what it is, what it needs and what it offers; beside it, what only that service knows."""

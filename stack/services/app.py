@@ -14,7 +14,7 @@ from stack.spec import BindMount, File, Limits, Port, Probe, ServiceSpec
 from stack.vocabulary import APP_PORT, ServiceName
 
 _SOURCES = ("src", "scripts", "tasks", "alembic", "alembic.ini")
-"""What a developer edits; mounted over the image's own in development."""
+"""What a developer edits; mounted in development, and in the image otherwise."""
 
 _INTERNAL_ALIAS = "app.internal"
 """A name with a dot: Evolution API 2.2.3 calls no global webhook on a host without one."""

@@ -105,7 +105,7 @@ graph:  ## Draw the topology: FORMAT=svg or mermaid, OUT=file
 compose:  ## Write an equivalent compose file, in DIR or compose/STACK
 	@$(ops) compose $(stack) $(if $(DIR),--folder "$$DIR")
 
-test:  ## Everything that a change can break: lint, types, unit, application, contract and end-to-end tests
+test:  ## Everything that a change can break: lint, types, unit, application, contract, end-to-end and fault tests
 	@$(ops) test
 
 lint:  ## Lint rules, format, types

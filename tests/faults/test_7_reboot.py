@@ -46,6 +46,7 @@ def _grace(attributes: dict[str, dict[str, int]]) -> int:
     return attributes["Config"].get("StopTimeout") or 10
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(RESTART_ENGINE not in os.environ, reason=f"it would stop everybody's containers: {RESTART_ENGINE} is not set")
 def test_after_a_restart_of_the_engine_all_come_back_without_a_command(scene: Scene) -> None:
     scene.stack.settled = False

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.responses import RedirectResponse
 
 from src import health, metrics
 from src.access import SECURED_PREFIXES
@@ -49,6 +50,7 @@ def create_app(settings: Settings, services: Sequence[Service] = SERVICES) -> Fa
         openapi_tags=TAGS,
         generate_unique_id_function=lambda route: route.name,
         lifespan=lifespan,
+        redirect_slashes=False,  # a path with a slash too many is a mistake that is told, and no POST is sent twice for it
     )
     app.add_middleware(BodyLimit)  # the one that is added last comes first
     if settings.app_api_key:
@@ -58,5 +60,11 @@ def create_app(settings: Settings, services: Sequence[Service] = SERVICES) -> Fa
     add_error_handlers(app, settings)
     for router in (messages.router, instances.router, webhook.router, health.router, metrics.router):
         app.include_router(router)
+    app.add_api_route("/", _show_the_routes, methods=["GET", "HEAD"], include_in_schema=False)
     describe(app)
     return app
+
+
+async def _show_the_routes() -> RedirectResponse:
+    """Lead who opens the application in a browser to the page that shows its routes."""
+    return RedirectResponse("/docs")

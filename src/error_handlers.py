@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 from src import database, evolution, problems
 from src.faults import State
@@ -16,7 +17,8 @@ from src.settings import Settings
 
 _log = logging.getLogger("app.problems")
 
-_BY_STATUS = {kind.status: kind for kind in (problems.NOT_FOUND, problems.METHOD_NOT_ALLOWED, problems.TOO_LARGE, problems.NOT_ACCEPTABLE)}
+_BY_STATUS = {kind.status: kind for kind in (problems.MALFORMED_JSON, problems.NOT_FOUND, problems.METHOD_NOT_ALLOWED)}
+"""What FastAPI and Starlette raise themselves."""
 _BY_ERROR: tuple[tuple[type[evolution.EvolutionError], Kind], ...] = (  # the first that fits
     (evolution.AnswerLostError, problems.EVOLUTION_NO_ANSWER),
     (evolution.EvolutionUnreachableError, problems.EVOLUTION_UNREACHABLE),
@@ -29,6 +31,7 @@ _BY_ERROR: tuple[tuple[type[evolution.EvolutionError], Kind], ...] = (  # the fi
     (evolution.UnexpectedAnswerError, problems.EVOLUTION_UNEXPECTED_ANSWER),
     (evolution.EvolutionError, problems.EVOLUTION_FAILED),
 )
+_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 _UNUSABLE = {State.UNREACHABLE, State.TIMEOUT, State.CREDENTIALS_REFUSED}
 
 
@@ -57,10 +60,21 @@ async def _refused(request: Request, error: Exception) -> Response:
         raise error
     kind = _BY_STATUS.get(error.status_code, Kind("http_error", error.status_code, error.detail))
     detail = {
+        problems.MALFORMED_JSON: "The body is not JSON: it is not UTF-8, or is nested too deeply.",
         problems.NOT_FOUND: f"There is no route {request.url.path}.",
         problems.METHOD_NOT_ALLOWED: f"{request.url.path} does not know {request.method}.",
     }.get(kind, error.detail)
-    return problems.answer(request, ProblemError(kind, detail, headers=error.headers))
+    headers = {"Allow": _methods_of_path(request)} if kind is problems.METHOD_NOT_ALLOWED else error.headers
+    return problems.answer(request, ProblemError(kind, detail, headers=headers))
+
+
+def _methods_of_path(request: Request) -> str:
+    """List what all routes of the path know together; the error has the first one's only."""
+
+    def is_known(method: str) -> bool:
+        return any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in request.app.routes)
+
+    return ", ".join(filter(is_known, _METHODS))
 
 
 async def _not_valid(request: Request, error: Exception) -> Response:
@@ -77,8 +91,7 @@ async def _not_valid(request: Request, error: Exception) -> Response:
         detail = f"The route takes application/json; the request's Content-Type is {given}."
         return problems.answer(request, ProblemError(problems.UNSUPPORTED_MEDIA_TYPE, detail, mend))
     parts = [InvalidPart(pointer=_pointer(each), detail=_text(each)) for each in found]
-    detail = "; ".join(f"{part.pointer}: {part.detail}" for part in parts[:3]) + ("; ..." if len(parts) > 3 else "")
-    return problems.answer(request, ProblemError(problems.VALIDATION_FAILED, detail, errors=parts))
+    return problems.answer(request, problems.not_valid(parts))
 
 
 def _is_json(request: Request) -> bool:

@@ -1,5 +1,6 @@
-"""What stands before all routes: who may call, and how much a request may hold."""
+"""What stands before all routes: who may call, how much a request may hold, and how long its body may take to come."""
 
+import asyncio
 import secrets
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -20,6 +21,12 @@ LARGE_BODY_BYTES = 1024 * 1024
 LARGE_BODIES_BYTES = BODY_LIMIT_BYTES
 """How much the large requests in memory may have together, of which one alone may have all: as text, as an object and on its way to the
 database, each takes up to seven times its size, and the container has 512 MiB by default. Others wait before they are read."""
+ROOM_SECONDS = 10.0
+"""How long a large request waits for the others before its caller is told to come again."""
+SILENCE_SECONDS = 15.0
+"""How long nothing may come of a body that has not ended."""
+BODY_SECONDS = 120.0
+"""How long a whole body may take; 32 MiB need 2 Mbit/s. A caller who is slower could keep all other large requests out."""
 
 
 class CallerKey:
@@ -55,7 +62,7 @@ def _scheme_in_title_case(value: bytes) -> bytes:
 
 
 class BodyLimit:
-    """ASGI middleware that refuses requests with too large a body, and reads few large ones at a time."""
+    """ASGI middleware that refuses requests with too large or too slow a body, and reads few large ones at a time."""
 
     def __init__(self, app: "ASGIApp") -> None:
         self._app = app
@@ -72,24 +79,65 @@ class BodyLimit:
             return
         async with AsyncExitStack() as spending:
             if announced > LARGE_BODY_BYTES:
-                await spending.enter_async_context(self._budget.spend(announced))
+                try:
+                    await self._spend(spending, announced)
+                except ProblemError as error:
+                    await problems.answer(Request(scope), error)(scope, receive, send)
+                    return
             await self._app(scope, self._limited(receive, spending, announced), send)
 
     def _limited(self, receive: "Receive", spending: AsyncExitStack, spent: int) -> "Receive":
         read = 0
+        limit = _TimeLimit()
 
         async def receive_limited() -> "Message":
             nonlocal read, spent
-            message = await receive()
+            message = await limit.receive(receive)
             read += len(message.get("body", b""))
             if read > BODY_LIMIT_BYTES:
                 raise _too_large()
             if read > max(spent, LARGE_BODY_BYTES):  # it did not say how large it is
                 spent = BODY_LIMIT_BYTES
-                await spending.enter_async_context(self._budget.spend(spent))
+                await self._spend(spending, spent)
             return message
 
         return receive_limited
+
+    async def _spend(self, spending: AsyncExitStack, size: int) -> None:
+        try:
+            async with asyncio.timeout(ROOM_SECONDS):
+                await spending.enter_async_context(self._budget.spend(size))
+        except TimeoutError:
+            raise ProblemError(
+                problems.BUSY, "Other large requests are in hand.", "try again later, or give large media by a URL."
+            ) from None
+
+
+class _TimeLimit:
+    """Bounds the time that one request's body takes to come. What the application does with it in between is counted as well."""
+
+    def __init__(self) -> None:
+        self._ends_at: float | None = None
+        self._has_ended = False
+
+    async def receive(self, receive: "Receive") -> "Message":
+        """Receive the next part; after the last one there is only the caller's going away to wait for, without a limit."""
+        if self._has_ended:
+            return await receive()
+        now = asyncio.get_running_loop().time()
+        self._ends_at = self._ends_at or now + BODY_SECONDS
+        try:
+            async with asyncio.timeout_at(min(now + SILENCE_SECONDS, self._ends_at)):
+                message = await receive()
+        except TimeoutError:
+            raise ProblemError(
+                problems.TOO_SLOW,
+                f"Nothing of the body has come for {SILENCE_SECONDS:.0f} s, or it has not come as a whole in {BODY_SECONDS:.0f} s.",
+                "give large media by a URL.",
+                headers={"Connection": "close"},  # the server would wait for the rest
+            ) from None
+        self._has_ended = not message.get("more_body", False)
+        return message
 
 
 def _announced(scope: "Scope") -> int:

@@ -47,12 +47,14 @@ class Readiness(BaseModel):
     dependencies: dict[str, Dependency]
 
 
+@router.head("/live", include_in_schema=False)
 @router.get("/live")
 async def live() -> Liveness:
     """Answer 200 while the process serves requests, whatever else is down."""
     return Liveness()
 
 
+@router.head("/ready", include_in_schema=False)
 @router.get("/ready", response_model_exclude_none=True, responses={status.HTTP_503_SERVICE_UNAVAILABLE: {"model": Readiness}})
 async def ready(response: Response, resources: Annotated[Resources, Depends(resources_of)]) -> Readiness:
     """Answer 200 when all that the application needs is well, else 503; within seconds.

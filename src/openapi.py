@@ -27,6 +27,11 @@ _ONLY_REFERRED_TO = (Problem, QrCode)
 """Models that routes refer to by their name alone, for FastAPI takes them for the form of one media type only."""
 
 
+def location(of: str) -> dict[str, Any]:
+    """Describe the header Location of an answer (of one status in FastAPI's argument `responses`)."""
+    return {"headers": {"Location": {"description": f"The {of}'s own path", "schema": {"type": "string"}}}}
+
+
 def describe(app: FastAPI) -> None:
     """Complete the application's OpenAPI document."""
     generate = app.openapi

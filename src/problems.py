@@ -33,6 +33,7 @@ INSTANCE_UNKNOWN = Kind("instance_unknown", 404, "There is no such instance")
 MESSAGE_UNKNOWN = Kind("message_unknown", 404, "There is no such message")
 METHOD_NOT_ALLOWED = Kind("method_not_allowed", 405, "The route does not know this method")
 NOT_ACCEPTABLE = Kind("not_acceptable", 406, "The answer can't be given in a form that the caller accepts")
+TOO_SLOW = Kind("too_slow", 408, "The request takes too long to come")
 INSTANCE_EXISTS = Kind("instance_exists", 409, "The instance exists already")
 INSTANCE_OPEN = Kind("instance_open", 409, "The instance is connected already")
 INSTANCE_NOT_CONNECTED = Kind("instance_not_connected", 409, "The instance is not connected to WhatsApp")
@@ -45,6 +46,7 @@ INTERNAL_ERROR = Kind("internal_error", 500, "The application failed")
 EVOLUTION_FAILED = Kind("evolution_failed", 502, "Evolution API failed")
 EVOLUTION_KEY_REFUSED = Kind("evolution_key_refused", 502, "Evolution API refuses the application's key")
 EVOLUTION_UNEXPECTED_ANSWER = Kind("evolution_unexpected_answer", 502, "Evolution API answered something unexpected")
+BUSY = Kind("busy", 503, "The application has too much in hand", retry_after=True)
 QR_NOT_READY = Kind("qr_not_ready", 503, "There is no QR code yet", retry_after=True)
 INSTANCE_NOT_LOADED = Kind("instance_not_loaded", 503, "Evolution API has not loaded the instance", retry_after=True)
 EVOLUTION_UNREACHABLE = Kind("evolution_unreachable", 503, "Evolution API can't be reached", retry_after=True)
@@ -54,8 +56,11 @@ EVOLUTION_NO_ANSWER = Kind("evolution_no_answer", 504, "Evolution API did not an
 FROM_EVOLUTION = (EVOLUTION_FAILED, EVOLUTION_KEY_REFUSED, EVOLUTION_UNEXPECTED_ANSWER, EVOLUTION_UNREACHABLE, EVOLUTION_NO_ANSWER)
 """What may come from any call of Evolution API."""
 
-OF_JSON_BODY = (MALFORMED_JSON, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, VALIDATION_FAILED)
-"""What may be wrong with a request that has a body."""
+OF_BODY = (TOO_SLOW, TOO_LARGE, BUSY)
+"""What may become of a request that has a body before it is looked at."""
+
+OF_JSON_BODY = (*OF_BODY, MALFORMED_JSON, UNSUPPORTED_MEDIA_TYPE, VALIDATION_FAILED)
+"""What may be wrong with a request that has a body of JSON."""
 
 
 class InvalidPart(BaseModel):
@@ -103,6 +108,12 @@ class ProblemError(HTTPException):
         self.errors = errors
 
 
+def not_valid(parts: Sequence[InvalidPart]) -> ProblemError:
+    """Make the problem of a request some of whose parts are wrong."""
+    detail = "; ".join(f"{part.pointer}: {part.detail}" for part in parts[:3]) + ("; ..." if len(parts) > 3 else "")
+    return ProblemError(VALIDATION_FAILED, detail, errors=parts)
+
+
 def answer(request: Request, error: ProblemError) -> Response:
     """Make the response of a problem."""
     kind = error.kind
@@ -140,10 +151,11 @@ def responses(*kinds: Kind) -> dict[int | str, dict[str, Any]]:
         if kind.retry_after:
             of_status["headers"] = {"Retry-After": {"description": "Seconds to wait", "schema": {"type": "integer"}}}
         if kind is UNAUTHORIZED:
-            of_status["headers"] = {"WWW-Authenticate": {"description": "`Bearer`", "schema": {"type": "string"}}}
+            of_status["headers"] = {"WWW-Authenticate": {"description": _CHALLENGE, "schema": {"type": "string"}}}
     return found
 
 
+_CHALLENGE = "`Bearer`; of the webhook, the name of the header that it wants"
 _REFERENCE = {"$ref": "#/components/schemas/Problem"}
 
 

@@ -36,6 +36,7 @@ async def _knows_the_secret(resources: UsedResources, given: Annotated[str | Non
         problems.UNAUTHORIZED,
         f"The header {SECRET_HEADER} is missing or wrong." if expected else "This application takes no webhooks: it has no WEBHOOK_SECRET.",
         "set WEBHOOK_SECRET, and have Evolution API send it: with EVENTS_VIA=webhook the application sees to that itself, within minutes.",
+        headers={"WWW-Authenticate": SECRET_HEADER},
     )
 
 
@@ -54,7 +55,7 @@ class Taken(BaseModel):
     operation_id="receiveEvent",
     summary="Receive an event",
     response_description="The event was taken, whether or not it could be read",
-    responses=problems.responses(problems.UNAUTHORIZED, problems.TOO_LARGE, problems.INTERNAL_ERROR, problems.DATABASE_UNUSABLE),
+    responses=problems.responses(problems.UNAUTHORIZED, *problems.OF_BODY, problems.INTERNAL_ERROR, problems.DATABASE_UNUSABLE),
     openapi_extra={
         "requestBody": {
             "required": True,

@@ -12,6 +12,8 @@ from src.access import SECURED
 from src.instances import service, store
 from src.instances.negotiation import preferred
 from src.instances.schemas import PHONE, InstanceList, InstanceOut, InstanceStateOut, NewInstance, QrCode
+from src.openapi import location
+from src.parameters import GIVEN_ONCE
 from src.problems import FROM_EVOLUTION, ProblemError, responses
 from src.resources import UsedResources
 
@@ -31,8 +33,9 @@ _OF_ONE = (*_ALWAYS, problems.INSTANCE_UNKNOWN, *FROM_EVOLUTION)
     status_code=status.HTTP_201_CREATED,
     response_description="Created; not connected yet",
     responses={
-        status.HTTP_200_OK: {"model": InstanceOut, "description": "Taken over: Evolution API had it already, the application did not"},
-        status.HTTP_201_CREATED: {"headers": {"Location": {"description": "The instance's own path", "schema": {"type": "string"}}}},
+        status.HTTP_200_OK: {"model": InstanceOut, "description": "Taken over: Evolution API had it already, the application did not"}
+        | location("instance"),
+        status.HTTP_201_CREATED: location("instance"),
         **responses(
             *_ALWAYS,
             *FROM_EVOLUTION,
@@ -93,6 +96,7 @@ async def get_state(name: str, resources: UsedResources) -> InstanceStateOut:
     summary="Get the QR code to pair a phone",
     response_class=Response,
     response_description="The code, as JSON or as a picture",
+    dependencies=GIVEN_ONCE,
     responses={
         status.HTTP_200_OK: {
             "content": {

@@ -11,7 +11,9 @@ from src import problems
 from src.access import SECURED
 from src.messages import store
 from src.messages.schemas import EXAMPLES, MessageOut, MessagePage, MessageQuery, NewMessage
-from src.problems import InvalidPart, ProblemError, responses
+from src.openapi import location
+from src.parameters import GIVEN_ONCE
+from src.problems import InvalidPart, ProblemError, not_valid, responses
 from src.resources import UsedResources
 
 router = APIRouter(prefix="/messages", tags=["messages"], dependencies=SECURED)
@@ -38,8 +40,9 @@ IdempotencyKey = Annotated[
     status_code=status.HTTP_202_ACCEPTED,
     response_description="Stored, and on its way",
     responses={
-        status.HTTP_200_OK: {"model": MessageOut, "description": "Stored before, by a request with the same idempotency key"},
-        status.HTTP_202_ACCEPTED: {"headers": {"Location": {"description": "The message's own path", "schema": {"type": "string"}}}},
+        status.HTTP_200_OK: {"model": MessageOut, "description": "Stored before, by a request with the same idempotency key"}
+        | location("message"),
+        status.HTTP_202_ACCEPTED: location("message"),
         **responses(
             *problems.OF_JSON_BODY,
             problems.UNAUTHORIZED,
@@ -91,6 +94,7 @@ async def send(
     operation_id="listMessages",
     summary="List messages",
     response_description="A page of messages, newest first",
+    dependencies=GIVEN_ONCE,
     responses=responses(problems.UNAUTHORIZED, problems.VALIDATION_FAILED, problems.INTERNAL_ERROR, problems.DATABASE_UNUSABLE),
 )
 async def list_messages(query: Annotated[MessageQuery, Query()], resources: UsedResources) -> MessagePage:
@@ -101,8 +105,7 @@ async def list_messages(query: Annotated[MessageQuery, Query()], resources: Used
     try:
         page = await store.page(resources.engine, query.filter(), query.limit, query.cursor)
     except store.CursorError as error:
-        part = InvalidPart(pointer="query/cursor", detail=str(error))
-        raise ProblemError(problems.VALIDATION_FAILED, f"{part.pointer}: {part.detail}", errors=[part]) from None
+        raise not_valid([InvalidPart(pointer="query/cursor", detail=str(error))]) from None
     return MessagePage(items=[_shown(message) for message in page.messages], next_cursor=page.next_cursor)
 
 

@@ -59,6 +59,14 @@ async def test_all_is_well_when_the_database_is_migrated_and_evolution_accepts_t
     assert await other_connections(database_url) == 0, "the pool was not closed with the application"
 
 
+async def test_a_load_balancer_may_ask_by_head(make_settings: MakeSettings, serve: Serve) -> None:
+    settings = make_settings()
+    async with serve(settings) as client:
+        assert [(await client.head(path)).status_code for path in ("/health/live", "/health/ready")] == [200, 503]
+        await migrate(settings)
+        assert (await client.head("/health/ready")).status_code == 200
+
+
 async def test_a_database_that_is_down_is_named_with_its_address_and_a_mend(
     make_settings: MakeSettings, serve: Serve, closed_port: int
 ) -> None:

@@ -63,6 +63,7 @@ async def test_without_the_secret_nothing_is_stored(settings: Settings, headers:
             answer = await client.post(path, content=received("A1"), headers=headers)
             assert (answer.status_code, answer.headers["content-type"]) == (401, "application/problem+json")
             assert answer.json()["type"] == "urn:whatsapp-app:problem:unauthorized"
+            assert answer.headers["www-authenticate"] == "X-Webhook-Secret"
             assert SECRET not in answer.text
         assert await messages(engine) == []
 

@@ -2,20 +2,23 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Self
 
 import httpx
 import pytest
+from fastapi import Request
 from pydantic import SecretStr
 
+from src import guards
 from src.application import create_app
 from src.background import running
 from src.guards import BODY_LIMIT_BYTES, LARGE_BODIES_BYTES, LARGE_BODY_BYTES, BodyLimit
+from src.problems import ProblemError
 from tests.app.api_support import MakeSettings, Serve, problem
 
 if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import Message, Receive, Scope, Send
 
     from src.resources import Resources
 
@@ -100,6 +103,96 @@ async def test_few_large_requests_are_in_memory_at_a_time_and_small_ones_go_on(a
     assert most == together
 
 
+async def _whole_body(_: "Scope", receive: "Receive", send: "Send") -> None:
+    """An application that reads the body and says how large it was."""
+    size, more = 0, True
+    while more:
+        message = await receive()
+        size, more = size + len(message["body"]), message.get("more_body", False)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": str(size).encode()})
+
+
+async def _silence() -> AsyncIterator[bytes]:
+    yield b"{"
+    await asyncio.Event().wait()
+
+
+async def _a_byte_at_a_time() -> AsyncIterator[bytes]:
+    while True:
+        yield b" "
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(("body", "limit"), [(_silence, "SILENCE_SECONDS"), (_a_byte_at_a_time, "BODY_SECONDS")])
+async def test_a_body_that_does_not_come_to_its_end_is_given_up(
+    make_settings: MakeSettings,
+    serve: Serve,
+    monkeypatch: pytest.MonkeyPatch,
+    body: Callable[[], AsyncIterator[bytes]],
+    limit: str,
+) -> None:
+    monkeypatch.setattr(guards, limit, 0.02)
+    async with asyncio.timeout(5), serve(make_settings()) as client:
+        answer = await client.post("/messages", content=body(), headers=JSON)
+    problem(answer, 408, "too_slow")
+    assert answer.headers["connection"] == "close", "the server would wait for the rest"
+
+
+async def test_to_wait_for_a_callers_going_away_after_its_body_has_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guards, "SILENCE_SECONDS", 0.0)
+    told: list[Message] = [{"type": "http.request", "body": b"{}", "more_body": False}, {"type": "http.disconnect"}]
+    heard: list[str] = []
+
+    async def receive() -> "Message":
+        if len(told) == 1:
+            await asyncio.sleep(0.01)
+        return told.pop(0)
+
+    async def application(_: "Scope", receive: "Receive", __: "Send") -> None:
+        heard.extend([(await receive())["type"], (await receive())["type"]])
+
+    async def send(_: "Message") -> None: ...
+
+    await BodyLimit(application)({"type": "http", "headers": []}, receive, send)
+    assert heard == ["http.request", "http.disconnect"]
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_a_large_request_waits_some_seconds_for_others_and_then_is_told_to_come_again(
+    make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch, announced: bool
+) -> None:
+    monkeypatch.setattr(guards, "ROOM_SECONDS", 0.02)
+    app = create_app(make_settings(), services=())
+    begun, done = asyncio.Event(), asyncio.Event()
+
+    @app.post("/long")
+    async def long(request: Request) -> None:
+        await request.body()
+        begun.set()
+        await done.wait()
+
+    async with asyncio.timeout(5), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as client:
+        other = asyncio.create_task(client.post("/long", content=b" " * BODY_LIMIT_BYTES))
+        await begun.wait()
+        large = b" " * 2 * LARGE_BODY_BYTES if announced else in_pieces(LARGE_BODY_BYTES)
+        answer = await client.post("/messages", content=large, headers=JSON)
+        done.set()
+        assert (await other).status_code == 200
+    problem(answer, 503, "busy")
+    assert answer.headers["retry-after"] == "5"
+
+
+async def test_room_is_free_again_after_a_slow_request_was_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guards, "SILENCE_SECONDS", 0.02)
+    transport = httpx.ASGITransport(BodyLimit(_whole_body))
+    async with asyncio.timeout(5), httpx.AsyncClient(transport=transport, base_url="http://app") as client:
+        slow = {"Content-Length": str(BODY_LIMIT_BYTES)}
+        with pytest.raises(ProblemError):
+            await client.post("/", content=_silence(), headers=slow)
+        assert (await client.post("/", content=b" " * BODY_LIMIT_BYTES)).text == str(BODY_LIMIT_BYTES)
+
+
 async def test_an_unforeseen_error_is_a_problem_with_its_request_id_and_nothing_of_its_text(make_settings: MakeSettings) -> None:
     app = create_app(make_settings())
 
@@ -118,9 +211,20 @@ async def test_an_unforeseen_error_is_a_problem_with_its_request_id_and_nothing_
 async def test_a_route_that_is_none_and_a_method_that_it_does_not_know_are_problems(make_settings: MakeSettings, serve: Serve) -> None:
     async with serve(make_settings()) as client:
         problem(await client.get("/nowhere"), 404, "not_found")
+        problem(await client.get("/messages/"), 404, "not_found")
         answer = await client.put("/messages")
         problem(answer, 405, "method_not_allowed")
-        assert answer.headers["allow"]
+        assert answer.headers["allow"] == "GET, POST"
+        assert (await client.put("/instances/a1")).headers["allow"] == "DELETE, GET"
+        assert (await client.post("/health/live")).headers["allow"] == "GET, HEAD"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_the_applications_own_address_leads_to_the_page_of_its_routes(make_settings: MakeSettings, serve: Serve, method: str) -> None:
+    async with serve(make_settings()) as client:
+        answer = await client.request(method, "/")
+        assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
+        assert "Swagger" in (await client.get("/", follow_redirects=True)).text
 
 
 class Recorder:

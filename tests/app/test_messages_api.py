@@ -235,6 +235,9 @@ async def test_half_a_character_is_refused_and_does_not_break_the_application(cl
 async def test_a_body_that_is_no_json_is_told_from_one_that_is_not_said_to_be(client: httpx.AsyncClient) -> None:
     found = problem(await client.post("/messages", content="{x", headers={"Content-Type": "application/json"}), 400, "malformed_json")
     assert "character 1" in found["detail"]
+    for body in (b'{"text": "\xff"}', b"[" * 100_000):
+        answer = await client.post("/messages", content=body, headers={"Content-Type": "application/json"})
+        assert "UTF-8, or is nested too deeply" in problem(answer, 400, "malformed_json")["detail"]
     for headers in ({}, {"Content-Type": "application/x-www-form-urlencoded"}):
         found = problem(await client.post("/messages", content=json.dumps(TEXT), headers=headers), 415, "unsupported_media_type")
         assert "Content-Type: application/json" in found["mend"]
@@ -415,6 +418,7 @@ async def test_a_chat_is_found_by_its_number_in_both_forms_and_by_its_jid(
         ("chat=me", "query/chat"),
         ("instance=%00", "query/instance"),
         ("instanc=a1", "query/instanc"),
+        ("state=sent&state=read", "query/state"),
     ],
 )
 async def test_what_is_wrong_with_a_query_is_pointed_at(client: httpx.AsyncClient, query: str, pointer: str) -> None:

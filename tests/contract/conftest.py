@@ -1,8 +1,8 @@
 """One suite for Evolution API's contract: against the simulator, which it starts, or against what EVOLUTION_CONTRACT_URL names.
 
 EVOLUTION_CONTRACT_URL, EVOLUTION_CONTRACT_KEY
-    A real Evolution API 2.2.3 and its AUTHENTICATION_API_KEY. Instances are made on it (their names begin with "contract-"), never
-    connected, and deleted again.
+    A real Evolution API 2.2.3 and its AUTHENTICATION_API_KEY. Instances are made on it, never connected, and deleted again; their names
+    begin with "contract-" and eight hexadecimal digits.
 EVOLUTION_CONTRACT_LISTENER
     `host:port` of this machine at which that API reaches this suite, for webhooks. Without it a free port of 127.0.0.1 is tried.
 EVOLUTION_CONTRACT_PAIRED
@@ -90,7 +90,7 @@ def target(request: pytest.FixtureRequest) -> Target:
     if not key:
         pytest.fail(f"{_URL} is set and {_KEY} is not: give the API's AUTHENTICATION_API_KEY.")
     real = Target(url.rstrip("/"), key)
-    Api(real).remove_leftovers()
+    Api(real).remove_leftovers(spared=os.environ.get(_PAIRED))
     return real
 
 

@@ -1,6 +1,7 @@
 """What the suite talks to, and how: Evolution API 2.2.3 or the simulator that stands in for it."""
 
 import contextlib
+import re
 import ssl
 import uuid
 from dataclasses import dataclass, field
@@ -12,8 +13,11 @@ import httpx
 
 from tests.app.simulator_support import BAILEYS, Process, eventually
 
-PREFIX = "contract-"
-"""What the names of all instances of this suite begin with, so that what a killed run left behind can be told from a user's."""
+ODD_ENDS = (" 5/ü", "%2F", "?x", " ' \"")
+"""What a name may end with: Evolution takes any text."""
+
+_OWN_NAME = re.compile(rf"contract-[0-9a-f]{{8}}({'|'.join(map(re.escape, ODD_ENDS))})?")
+"""The names of all instances of this suite, so that what a killed run left behind can be told from a user's."""
 
 UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 INSTANT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
@@ -72,7 +76,21 @@ def broken(message: object) -> dict[str, Any]:
 
 
 def new_name() -> str:
-    return f"{PREFIX}{uuid.uuid4().hex[:8]}"
+    return f"contract-{uuid.uuid4().hex[:8]}"
+
+
+def is_leftover(row: dict[str, Any], now: datetime, spared: str | None) -> bool:
+    """Whether an instance is one that a killed run of this suite has left: old enough, of such a name, and never with a phone.
+
+    Args:
+        row: as Evolution lists it.
+        now: what its age is measured from.
+        spared: the name of the instance with a phone that the suite was given.
+    """
+    age = now - datetime.fromisoformat(row["createdAt"])
+    has_phone = bool(row["ownerJid"]) or row["connectionStatus"] == "open"
+    is_own = _OWN_NAME.fullmatch(row["name"]) is not None and row["name"] != spared
+    return is_own and not has_phone and age.total_seconds() > _LEFTOVER_AFTER_S
 
 
 def path_of(name: str) -> str:
@@ -148,12 +166,11 @@ class Api:
         self.delete(f"/instance/delete/{escaped}")
         eventually(lambda: self.is_gone(name), f"the instance {name} is gone after its deletion", _GONE_WITHIN_S)
 
-    def remove_leftovers(self) -> None:
+    def remove_leftovers(self, spared: str | None) -> None:
         """Delete what a run that was killed an hour ago or more left behind."""
         now = datetime.now(UTC)
         for row in self.get("/instance/fetchInstances").raise_for_status().json():
-            age = now - datetime.fromisoformat(row["createdAt"])
-            if row["name"].startswith(PREFIX) and age.total_seconds() > _LEFTOVER_AFTER_S:
+            if is_leftover(row, now, spared):
                 with contextlib.suppress(httpx.HTTPError):
                     self.remove(row["name"])
 

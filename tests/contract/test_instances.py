@@ -8,7 +8,7 @@ import pytest
 
 from tests.app.simulator_support import BAILEYS, eventually
 from tests.contract.comparison import Need, needs
-from tests.contract.target import EVENTS, INSTANT, UUID, Api, Target, bad, failure, new_name, path_of, refused
+from tests.contract.target import EVENTS, INSTANT, ODD_ENDS, UUID, Api, Target, bad, failure, new_name, path_of, refused
 
 SETTINGS = {
     "rejectCall": False,
@@ -148,7 +148,7 @@ def test_a_filter_that_finds_nothing_is_404(api: Api, filtered_by: str) -> None:
     assert (answer.status_code, answer.json()) == (404, failure(404, "Not Found", ['Instance "nope" not found']))
 
 
-@pytest.mark.parametrize("suffix", [" 5/ü", "%2F", "?x", " ' \""])
+@pytest.mark.parametrize("suffix", ODD_ENDS)
 def test_a_name_may_be_anything_and_is_reached_escaped(api: Api, name: str, suffix: str) -> None:
     api.create(instanceName=name + suffix)
     answer = api.get(f"/instance/connectionState/{path_of(name + suffix)}")

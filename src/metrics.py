@@ -26,6 +26,7 @@ SEND_ATTEMPTS = Counter("app_send_attempts_total", "Attempts to have Evolution s
 POST_TO_SENT = Histogram("app_message_post_to_sent_seconds", "Time from storing a message to Evolution's answer.", buckets=_WAITS)
 SENT_TO_DELIVERED = Histogram("app_message_sent_to_delivered_seconds", "Time from sent to delivered.", buckets=_WAITS)
 EVENTS = Counter("app_events_total", "Events of Evolution, by the way they came and what became of them.", ["source", "event", "outcome"])
+REFUSED_BY_WHATSAPP = Counter("app_messages_refused_total", "Messages that Evolution had sent and for which WhatsApp reported an error.")
 EVENT_LAG = Histogram("app_event_lag_seconds", "Time from Evolution's sending of an event to its being stored.", ["source"], buckets=_WAITS)
 CONSUMER_CONNECTED = Gauge("app_events_consumer_connected", "1 while events are consumed from RabbitMQ.")
 CATCH_UP_FOUND = Counter("app_catch_up_found_total", "Messages that no event brought and that catch-up found at Evolution.")

@@ -93,7 +93,7 @@ class Message(Base):
     instance: Mapped[str] = mapped_column(doc="The instance's name.")
     chat: Mapped[str] = mapped_column(doc="The other side's JID, as in 5511999990001@s.whatsapp.net; what Evolution answered, once it did.")
     direction: Mapped[str]
-    type: Mapped[str] = mapped_column(doc="'other' is for inbound messages that are neither text nor media nor voice.")
+    type: Mapped[str] = mapped_column(doc="'other' is for what is neither text nor media nor voice; whatsapp_type says what.")
     state: Mapped[str] = mapped_column(doc="'sending' is a queued message that a sender has claimed; the API shows it as queued.")
     text: Mapped[str | None] = mapped_column(doc="The text, or a media message's caption.")
     media: Mapped[dict[str, Any] | None] = mapped_column(doc="kind, mimetype, file_name, url, seconds, sha256; never the bytes.")
@@ -102,6 +102,7 @@ class Message(Base):
     evolution_id: Mapped[str | None] = mapped_column(doc="WhatsApp's own id, `key.id`; unique in an instance.")
     whatsapp_type: Mapped[str | None] = mapped_column(doc="Evolution's messageType, as in imageMessage.")
     push_name: Mapped[str | None] = mapped_column(doc="The name that the sender of an inbound message shows.")
+    sender: Mapped[str | None] = mapped_column(doc="The JID of who wrote an inbound message, where the chat doesn't say it, as in a group.")
 
     idempotency_key: Mapped[str | None]
     request_hash: Mapped[str | None] = mapped_column(doc="SHA-256 of the request that came with the idempotency key.")

@@ -5,12 +5,13 @@ replicas, and the sender's transactions, which take one such lock, never wait fo
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from src.events.connections import apply_connections, apply_instance
-from src.events.facts import ConnectionSeen, Fact, Ignored, InstanceGone, InstanceMade, Mark, MarkSeen, MessageSeen
+from src.events.facts import Change, ConnectionSeen, Fact, Ignored, InstanceGone, InstanceMade, Mark, MarkSeen, MessageSeen
 from src.events.marks import Identity, Progress, keep_receipts, raise_marks
 from src.events.messages import in_a_senders_hand, insert_messages, states_of
 from src.events.outcome import Outcome
@@ -18,16 +19,25 @@ from src.events.outcome import Outcome
 AboutMessage = MessageSeen | MarkSeen
 
 
-async def apply(connection: AsyncConnection, facts: Sequence[Fact]) -> list[Outcome]:
-    """Store what events tell, and return what became of each, in the same order.
+@dataclass(frozen=True)
+class Applied:
+    """What became of each fact, in the same order, and which messages are new or have another state."""
+
+    outcomes: list[Outcome]
+    changes: list[Change]
+
+
+async def apply(connection: AsyncConnection, facts: Sequence[Fact]) -> Applied:
+    """Store what events tell.
 
     Raises what a statement may raise; then nothing of the transaction may be kept.
     """
     outcomes: dict[int, Outcome] = {}
+    changed: list[Change] = []
     if keys := list({_lock_key(each) for each in facts if not isinstance(each, Ignored)}):
         await connection.execute(_LOCK, {"keys": keys})
     if about_messages := [each for each in facts if isinstance(each, AboutMessage)]:
-        outcomes |= await _apply_messages(connection, about_messages)
+        outcomes, changed = await _apply_messages(connection, about_messages)
     for each in facts:
         if isinstance(each, InstanceMade | InstanceGone):
             outcomes[id(each)] = await apply_instance(connection, each)
@@ -35,10 +45,10 @@ async def apply(connection: AsyncConnection, facts: Sequence[Fact]) -> list[Outc
     for instance in sorted({each.instance for each in changes}):
         of_instance = [each for each in changes if each.instance == instance]
         outcomes |= dict(zip(map(id, of_instance), await apply_connections(connection, instance, of_instance), strict=True))
-    return [outcomes.get(id(each), Outcome.IGNORED) for each in facts]
+    return Applied([outcomes.get(id(each), Outcome.IGNORED) for each in facts], changed)
 
 
-async def _apply_messages(connection: AsyncConnection, facts: Sequence[AboutMessage]) -> dict[int, Outcome]:
+async def _apply_messages(connection: AsyncConnection, facts: Sequence[AboutMessage]) -> tuple[dict[int, Outcome], list[Change]]:
     """Store messages before marks: whatever their order in the batch, a mark finds its message."""
     known = await states_of(connection, {each.identity for each in facts})
     new: dict[Identity, MessageSeen] = {}
@@ -47,12 +57,12 @@ async def _apply_messages(connection: AsyncConnection, facts: Sequence[AboutMess
             new.setdefault(each.identity, each)
     left = await in_a_senders_hand(connection, list(new.values()))
     inserted = {identity: each for identity, each in new.items() if identity not in left}
-    await insert_messages(connection, list(inserted.values()))
+    changed = await insert_messages(connection, list(inserted.values()))
     higher = _progress(each for each in facts if inserted.get(each.identity) is not each)
     present = known.keys() | inserted.keys()
-    await raise_marks(connection, {identity: each for identity, each in higher.items() if identity in present})
+    changed += await raise_marks(connection, {identity: each for identity, each in higher.items() if identity in present})
     await keep_receipts(connection, {identity: each for identity, each in higher.items() if identity not in present})
-    return {
+    outcomes = {
         id(each): Outcome.STORED
         if inserted.get(each.identity) is each
         else Outcome.LEFT
@@ -60,6 +70,7 @@ async def _apply_messages(connection: AsyncConnection, facts: Sequence[AboutMess
         else _became(each, known)
         for each in facts
     }
+    return outcomes, changed
 
 
 def _progress(facts: Iterable[AboutMessage]) -> dict[Identity, Progress]:

@@ -21,6 +21,20 @@ _WRAPPERS = (
     "deviceSentMessage",
 )
 _MOST_WRAPPERS = 4
+_WORDS = (
+    ("buttonsResponseMessage", "selectedDisplayText"),
+    ("templateButtonReplyMessage", "selectedDisplayText"),
+    ("listResponseMessage", "title"),
+    ("reactionMessage", "text"),
+    ("contactMessage", "displayName"),
+    ("contactsArrayMessage", "displayName"),
+    ("locationMessage", "name"),
+    ("liveLocationMessage", "caption"),
+    ("pollCreationMessage", "name"),
+    ("pollCreationMessageV2", "name"),
+    ("pollCreationMessageV3", "name"),
+)
+"""What can be read as a text of messages that are neither text nor media."""
 _DIGEST_BYTES = 32
 
 
@@ -30,7 +44,7 @@ class Content:
 
     Attributes:
         type: text, media, voice or other, as in the table of messages.
-        text: the text, or a caption.
+        text: the text, or a caption; of another message what can be read as one.
         media: kind, mimetype, file_name, url and seconds, for media and voice; and the plain file's sha256, where it is known.
         whatsapp_type: Evolution's `messageType`.
     """
@@ -52,7 +66,13 @@ def read_content(message: dict[str, Any], whatsapp_type: str | None) -> Content:
             is_voice = name == "audioMessage" and part.get("ptt") is True
             media = _media(kind, part, message.get("mediaUrl") or inner.get("mediaUrl"))
             return Content("voice" if is_voice else "media", _text(part.get("caption")), media, whatsapp_type or name)
-    return Content("other", whatsapp_type=whatsapp_type)
+    words = (_text(_part(inner, name).get(field)) for name, field in _WORDS)
+    return Content("other", next(filter(None, words), None), whatsapp_type=whatsapp_type)
+
+
+def is_edit(message: dict[str, Any]) -> bool:
+    """Whether the `message` of an event changes another one: it has an id of its own, and WhatsApp shows it in the other's place."""
+    return bool(_part(_unwrapped(message), "editedMessage"))
 
 
 def clean(value: Any) -> Any:  # noqa: ANN401  # whatever the JSON held

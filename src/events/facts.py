@@ -56,7 +56,12 @@ class ConnectionState(StrEnum):
 
 @dataclass(frozen=True)
 class MessageSeen:
-    """A message is there, in either direction. `at` is the message's own time, in whole seconds."""
+    """A message is there, in either direction.
+
+    Attributes:
+        at: the message's own time, in whole seconds.
+        sender: the JID of who wrote it, where the chat doesn't say it, as in a group.
+    """
 
     instance: str
     evolution_id: str
@@ -67,6 +72,7 @@ class MessageSeen:
     at: datetime
     mark: Mark
     heard_at: datetime
+    sender: str | None = None
 
     @property
     def identity(self) -> tuple[str, str]:
@@ -126,6 +132,16 @@ class Ignored:
     instance: str
     why: str
     heard_at: datetime
+
+
+@dataclass(frozen=True)
+class Change:
+    """What became of a stored message: its id in this application, and the state that it has now."""
+
+    message_id: UUID
+    instance: str
+    evolution_id: str
+    state: str
 
 
 Fact = MessageSeen | MarkSeen | ConnectionSeen | InstanceMade | InstanceGone | Ignored

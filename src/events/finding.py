@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from src.events.content import clean, read_content
+from src.events.content import clean, is_edit, read_content
 from src.events.facts import Fact, Mark, MarkSeen, MessageSeen
 from src.events.payloads import STATUS_BROADCAST, without_device
 from src.evolution import EvolutionClient
@@ -46,7 +46,7 @@ async def found_between(
 
 def facts_of(instance: str, record: FoundMessage, heard_at: datetime) -> list[Fact]:
     """Return what a stored message tells: that it is there, and, of an own one, its best mark."""
-    if record.key.remote_jid == STATUS_BROADCAST:
+    if record.key.remote_jid == STATUS_BROADCAST or is_edit(record.message):
         return []
     seen = MessageSeen(
         instance=instance,
@@ -58,6 +58,7 @@ def facts_of(instance: str, record: FoundMessage, heard_at: datetime) -> list[Fa
         at=record.message_timestamp,
         mark=Mark.SENT,
         heard_at=heard_at,
+        sender=without_device(clean(record.key.participant)) if record.key.participant else None,
     )
     marks = [mark for update in record.updates if (mark := Mark.of_status(update.status))] if record.key.from_me else []
     return [seen, MarkSeen(instance, seen.evolution_id, max(marks), heard_at)] if marks else [seen]

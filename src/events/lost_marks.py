@@ -57,5 +57,6 @@ class LostMarks:
 _UNREAD = text("""
     SELECT min(whatsapp_timestamp) AS oldest, max(whatsapp_timestamp) AS newest FROM messages
     WHERE instance = :instance AND created_at >= :since AND direction = 'outbound' AND state IN ('sent', 'delivered')
-      AND whatsapp_timestamp >= :since
+      AND whatsapp_timestamp >= :since AND chat NOT LIKE '%@g.us'
 """)
+# Of messages to groups Evolution 2.2.3 tells and stores no delivery and no reading (`message-receipt.update` of its Baileys service).

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from src import metrics
-from src.events.facts import Mark
+from src.events.facts import Change, Mark
 
 Identity = tuple[str, str]
 """An instance's name, and WhatsApp's id of a message."""
@@ -66,16 +66,18 @@ async def take_receipts(connection: AsyncConnection, wanted: Iterable[Identity])
     return {(row.instance, row.evolution_id): Progress(Mark[row.state.upper()], row.sent_at, row.delivered_at, row.read_at) for row in rows}
 
 
-async def raise_marks(connection: AsyncConnection, progress: Mapping[Identity, Progress]) -> None:
-    """Give stored own messages what is higher or earlier than what they have. The locks are held."""
+async def raise_marks(connection: AsyncConnection, progress: Mapping[Identity, Progress]) -> list[Change]:
+    """Give stored own messages what is higher or earlier than what they have, and return those with another state. The locks are held."""
     if not progress:
-        return
+        return []
     refused_at = datetime.now(UTC)
     refused = {**REFUSED, "at": refused_at.isoformat()}
     parameters = {**_table(progress), "refused": refused, "refused_at": refused_at}
-    for row in await connection.execute(_RAISE, parameters):
+    raised = (await connection.execute(_RAISE, parameters)).all()
+    for row in raised:
         if row.was == "sent" and row.state != "failed" and row.sent_at is not None and row.delivered_at is not None:
             metrics.SENT_TO_DELIVERED.observe(max(0.0, (row.delivered_at - row.sent_at).total_seconds()))
+    return [Change(row.id, row.instance, row.evolution_id, row.state) for row in raised if row.rises]
 
 
 async def keep_receipts(connection: AsyncConnection, progress: Mapping[Identity, Progress]) -> None:
@@ -133,7 +135,7 @@ _RAISE = text("""
         OR LEAST(m.delivered_at, higher.delivered_at) IS DISTINCT FROM m.delivered_at
         OR LEAST(m.read_at, higher.read_at) IS DISTINCT FROM m.read_at
     )
-    RETURNING higher.was, m.state, m.sent_at, m.delivered_at
+    RETURNING m.id, m.instance, m.evolution_id, higher.rises, higher.was, m.state, m.sent_at, m.delivered_at
 """).bindparams(bindparam("refused", type_=JSONB), ranks=_RANKS)
 _KEEP = text("""
     INSERT INTO receipts AS r (instance, evolution_id, state, sent_at, delivered_at, read_at)

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import Row, text
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from src.events.content import Content
-from src.events.facts import Mark, MessageSeen
+from src.events.facts import Change, Mark, MessageSeen
 from src.events.marks import REFUSED, Identity, Progress, columns, take_receipts
 from src.messages.matching import chat_variants, is_same
 from src.models import Message
@@ -41,16 +42,19 @@ def _could_be(row: Row[Any], seen: MessageSeen) -> bool:
     )
 
 
-async def insert_messages(connection: AsyncConnection, new: Sequence[MessageSeen]) -> None:
+async def insert_messages(connection: AsyncConnection, new: Sequence[MessageSeen]) -> list[Change]:
     """Store messages that aren't, each with the marks that came before it. The locks are held."""
     if not new:
-        return
+        return []
     earlier = await take_receipts(connection, (each.identity for each in new if each.from_me))
-    await connection.execute(insert(Message).on_conflict_do_nothing(), [_row(each, earlier.get(each.identity)) for each in new])
+    stored = [_row(each, earlier.get(each.identity)) for each in new]
+    await connection.execute(insert(Message).on_conflict_do_nothing(), stored)
+    return [Change(row["id"], row["instance"], row["evolution_id"], row["state"]) for row in stored]
 
 
 def _row(seen: MessageSeen, earlier: Progress | None) -> dict[str, Any]:
     return {
+        "id": uuid4(),
         "instance": seen.instance,
         "evolution_id": seen.evolution_id,
         "chat": seen.chat,
@@ -65,7 +69,7 @@ def _row(seen: MessageSeen, earlier: Progress | None) -> dict[str, Any]:
 
 def _inbound(seen: MessageSeen) -> dict[str, Any]:
     nothing = dict.fromkeys(("sent_at", "delivered_at", "read_at", "failed_at", "problem"))
-    return {"direction": "inbound", "state": "received", "push_name": seen.push_name, **nothing}
+    return {"direction": "inbound", "state": "received", "push_name": seen.push_name, "sender": seen.sender, **nothing}
 
 
 def _outbound(seen: MessageSeen, earlier: Progress | None) -> dict[str, Any]:
@@ -77,6 +81,7 @@ def _outbound(seen: MessageSeen, earlier: Progress | None) -> dict[str, Any]:
         "direction": "outbound",
         "state": progress.mark.state,
         "push_name": None,
+        "sender": None,
         "sent_at": seen.at,
         "delivered_at": progress.delivered_at,
         "read_at": progress.read_at,

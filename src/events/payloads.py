@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ValidationError
 
-from src.events.content import clean, read_content
+from src.events.content import clean, is_edit, read_content
 from src.events.facts import (
     ConnectionSeen,
     ConnectionState,
@@ -68,6 +68,7 @@ class _Key(BaseModel):
     remoteJid: Name  # noqa: N815  # their name
     fromMe: bool = False  # noqa: N815
     id: Name
+    participant: Text | None = None
 
 
 class _Message(BaseModel):
@@ -157,6 +158,8 @@ def _seen(instance: str, message: _Message, heard_at: datetime) -> Fact:
     key = message.key
     if key.remoteJid == STATUS_BROADCAST:
         return Ignored(instance, "a status update", heard_at)
+    if is_edit(message.message):
+        return Ignored(instance, "an edit of another message", heard_at)
     stamp = message.messageTimestamp
     return MessageSeen(
         instance=instance,
@@ -168,6 +171,7 @@ def _seen(instance: str, message: _Message, heard_at: datetime) -> Fact:
         at=datetime.fromtimestamp(stamp, UTC) if stamp is not None else heard_at,
         mark=Mark.of_status(message.status) or Mark.SENT,
         heard_at=heard_at,
+        sender=without_device(key.participant) if key.participant else None,
     )
 
 

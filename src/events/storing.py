@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from src import metrics
 from src.database import DatabaseError
 from src.events.apply import apply
-from src.events.facts import Event, Ignored
+from src.events.facts import Change, Event, Ignored, Mark
 from src.events.outcome import Outcome
 
 CATCH_UP = "catch_up"
@@ -22,6 +22,12 @@ _log = logging.getLogger("app.events")
 _KNOWN = frozenset(
     {"messages.upsert", "messages.update", "send.message", "connection.update", "qrcode.updated", "instance.create", "instance.delete"}
 )
+
+
+_SAID = {
+    "received": (logging.INFO, "a message was received"),
+    Mark.FAILED.state: (logging.INFO, "WhatsApp refused a message"),
+}
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ async def store(engine: AsyncEngine, events: Sequence[Event], source: str) -> li
     """
     try:
         async with engine.begin() as connection:
-            outcomes = await apply(connection, [each.fact for each in events])
+            applied = await apply(connection, [each.fact for each in events])
     except Exception as error:
         if isinstance(error, DatabaseError) and not is_about_the_data(error):
             raise
@@ -54,14 +60,25 @@ async def store(engine: AsyncEngine, events: Sequence[Event], source: str) -> li
             count(source, events[0].name, Outcome.DEAD)
             return [Stored(Outcome.DEAD, f"can't be stored: {_kind(error)}")]
         return [stored for each in events for stored in await store(engine, [each], source)]
+    for change in applied.changes:
+        _tell(change, source)
     now = datetime.now(UTC)
-    for event, outcome in zip(events, outcomes, strict=True):
+    for event, outcome in zip(events, applied.outcomes, strict=True):
         count(source, event.name, outcome)
         if source != CATCH_UP:
             metrics.EVENT_LAG.labels(source).observe(max(0.0, (now - event.fact.heard_at).total_seconds()))
         if isinstance(event.fact, Ignored) and event.name == "qrcode.updated":
             _log.info(event.fact.why, extra={"instance": event.fact.instance})
-    return [Stored(outcome) for outcome in outcomes]
+    return [Stored(outcome) for outcome in applied.outcomes]
+
+
+def _tell(change: Change, source: str) -> None:
+    """Log what became of a message. Deliveries and readings come in the thousands, and the message tells of them itself."""
+    level, said = _SAID.get(change.state, (logging.DEBUG, f"a message is {change.state}"))
+    if change.state == Mark.FAILED.state:
+        metrics.REFUSED_BY_WHATSAPP.inc()
+    extra = {"message_id": change.message_id, "instance": change.instance, "evolution_id": change.evolution_id, "source": source}
+    _log.log(level, said, extra=extra)
 
 
 def count(source: str, name: str, outcome: Outcome) -> None:

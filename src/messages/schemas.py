@@ -166,7 +166,11 @@ class MediaOut(BaseModel):
     kind: str
     mimetype: str | None = None
     file_name: str | None = None
-    url: str | None = Field(default=None, description="Where it comes from; of an inbound message, where Evolution API stored it.")
+    url: str | None = Field(
+        default=None,
+        description="The URL that it was sent with. Of an inbound message, and of one sent as base64, a presigned URL of Evolution API's "
+        "MinIO: its host is MinIO's name inside the network, as in http://minio:9000/..., and it expires after seven days.",
+    )
     seconds: int | None = None
 
 
@@ -194,7 +198,10 @@ class MessageOut(BaseModel):
         BeforeValidator(lambda state: "queued" if state == "sending" else state),
         Field(description="Outbound messages go from queued to sent, delivered and read, or to failed; inbound ones are received."),
     ]
-    text: str | None = Field(description="The text, or the caption of media.")
+    text: str | None = Field(
+        description="The text, or the caption of media; of type `other` what of it can be read as one: the answer that a button or a list "
+        "gave, a reaction's emoji, the name of a contact, a place or a poll."
+    )
     media: MediaOut | None
     evolution_id: str | None = Field(description="WhatsApp's id of the message; known once it is sent.")
     attempts: int = Field(description="How often Evolution API was asked to send it.")
@@ -206,6 +213,11 @@ class MessageOut(BaseModel):
     failed_at: datetime | None
     whatsapp_timestamp: datetime | None = Field(description="WhatsApp's own time of the message.")
     push_name: str | None = Field(description="The name that the sender of an inbound message shows.")
+    sender: str | None = Field(description="The JID of the member who wrote an inbound message of a group; null where `chat` is who wrote.")
+    whatsapp_type: str | None = Field(
+        description="What the message is for WhatsApp, as in `conversation`, `imageMessage`, `locationMessage` or `reactionMessage`; tells "
+        "what a message of type `other` is. Known once it is sent."
+    )
 
 
 def _as_utc(value: datetime) -> datetime:

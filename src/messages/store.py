@@ -34,6 +34,8 @@ SHOWN: tuple[InstrumentedAttribute[Any], ...] = (
     Message.failed_at,
     Message.whatsapp_timestamp,
     Message.push_name,
+    Message.sender,
+    Message.whatsapp_type,
 )
 """What a caller gets to see: not the payload, which may be large."""
 

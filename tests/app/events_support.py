@@ -63,7 +63,7 @@ def connected(state: str, seconds: float, instance: str = INSTANCE, **more: obje
 async def store(engine: AsyncEngine, *bodies: bytes) -> list[Outcome]:
     """Store events in one batch."""
     async with engine.begin() as connection:
-        return await apply(connection, [read_event(each, ZONE).fact for each in bodies])
+        return (await apply(connection, [read_event(each, ZONE).fact for each in bodies])).outcomes
 
 
 async def rows(engine: AsyncEngine, statement: str, **given: object) -> list[dict[str, Any]]:

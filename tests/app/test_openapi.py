@@ -77,6 +77,12 @@ def test_every_example_of_a_message_can_be_sent() -> None:
     assert kinds == {"text", "media", "voice"}
 
 
+def test_where_inbound_media_are_is_told_with_its_end() -> None:
+    described = document()["components"]["schemas"]["MediaOut"]["properties"]["url"]["description"]
+    assert "inside the network" in described
+    assert "expires" in described
+
+
 @pytest.mark.parametrize("path", ["/messages", "/instances"])
 def test_what_a_post_makes_has_its_place_in_location(path: str) -> None:
     responses = document()["paths"][path]["post"]["responses"]

@@ -116,6 +116,14 @@ def test_a_date_time_that_is_none_does_not_cost_the_message() -> None:
             {"kind": "video", "mimetype": None, "file_name": None, "url": None, "seconds": 3},
         ),
         ({"locationMessage": {"degreesLatitude": 1.0}}, "other", None, None),
+        ({"locationMessage": {"degreesLatitude": 1.0, "name": "The shop"}}, "other", "The shop", None),
+        ({"buttonsResponseMessage": {"selectedButtonId": "1", "selectedDisplayText": "Yes"}}, "other", "Yes", None),
+        ({"templateButtonReplyMessage": {"selectedId": "1", "selectedDisplayText": "Yes"}}, "other", "Yes", None),
+        ({"listResponseMessage": {"title": "The second", "listType": 1}}, "other", "The second", None),
+        ({"reactionMessage": {"key": {"id": "3EB0"}, "text": "\U0001f44d"}}, "other", "\U0001f44d", None),
+        ({"reactionMessage": {"key": {"id": "3EB0"}, "text": ""}}, "other", None, None),
+        ({"contactMessage": {"displayName": "Bia", "vcard": "BEGIN:VCARD"}}, "other", "Bia", None),
+        ({"pollCreationMessageV3": {"name": "When?", "options": []}}, "other", "When?", None),
         ({}, "other", None, None),
     ],
 )
@@ -145,6 +153,23 @@ def test_a_device_is_no_conversation_of_its_own_and_a_group_is_one() -> None:
     assert seen({"conversation": "x"}, key={"remoteJid": "5511999990001:7@s.whatsapp.net", "id": "1"}).chat == CHAT
     group = {"remoteJid": "120363@g.us", "fromMe": False, "id": "1", "participant": CHAT}
     assert seen({"conversation": "x"}, key=group).chat == "120363@g.us"
+
+
+def test_who_wrote_to_a_group_is_read_without_the_device() -> None:
+    group = {"remoteJid": "120363@g.us", "fromMe": False, "id": "1", "participant": "5511999990001:7@s.whatsapp.net"}
+    assert seen({"conversation": "x"}, key=group).sender == CHAT
+    assert seen({"conversation": "x"}).sender is None
+    assert seen({"conversation": "x"}, key={**group, "participant": None}).sender is None
+
+
+def test_an_edit_is_no_message_of_its_own() -> None:
+    edit = {"protocolMessage": {"key": {"id": "3EB0AA"}, "type": 14, "editedMessage": {"conversation": "better"}}}
+    for content in ({"editedMessage": {"message": edit}}, {"ephemeralMessage": {"message": {"editedMessage": {"message": edit}}}}):
+        fact = read_event(
+            body("messages.upsert", message(content, key={"remoteJid": CHAT, "fromMe": False, "id": "3EB0BB"})), SAO_PAULO
+        ).fact
+        assert isinstance(fact, Ignored)
+        assert fact.why == "an edit of another message"
 
 
 def test_status_updates_are_ignored() -> None:

@@ -80,8 +80,8 @@ _WRITTEN: dict[str, str] = {
     "AUTHENTICATION_EXPOSE_IN_FETCH_INSTANCES": "Inclui o token da instância em cada evento",
     "LANGUAGE": "Idioma dos textos da própria Evolution API",
     "DATABASE_SAVE_DATA_INSTANCE": "Armazena instâncias (necessário para manter os pareamentos)",
-    "DATABASE_SAVE_DATA_NEW_MESSAGE": "Armazena mensagens; desligado: não há mídia, eventos perdidos não voltam, e uma mensagem pode ser "
-    "enviada duas vezes após uma queda",
+    "DATABASE_SAVE_DATA_NEW_MESSAGE": "Armazena mensagens; desligado: não há mídia, não chegam confirmações de entrega e de leitura, "
+    "eventos perdidos não voltam, e uma mensagem pode ser enviada duas vezes após uma queda",
     "DATABASE_SAVE_MESSAGE_UPDATE": "Armazena confirmações de entrega e de leitura",
     "DATABASE_SAVE_DATA_CONTACTS": "Armazena contatos",
     "DATABASE_SAVE_DATA_CHATS": "Armazena conversas",

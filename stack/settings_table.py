@@ -174,7 +174,9 @@ class PrivacySettings(Section):
 
     database_save_data_instance: bool = setting(True, "Store instances (needed to keep pairings)")
     database_save_data_new_message: bool = setting(
-        True, "Store messages; off: no media, events that get lost are lost for good, and a message may be sent twice after a kill"
+        True,
+        "Store messages; off: no media, no delivery and read marks come, events that get lost are lost for good, and a message may be sent "
+        "twice after a kill",
     )
     database_save_message_update: bool = setting(True, "Store delivery and read marks")
     database_save_data_contacts: bool = setting(True, "Store contacts")

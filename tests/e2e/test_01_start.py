@@ -65,10 +65,10 @@ def test_the_application_says_through_its_published_port_that_it_reaches_all_it_
 
 @pytest.mark.parametrize(
     ("port", "page"),
-    [("RABBITMQ_UI_PORT", "RabbitMQ Management"), ("MINIO_CONSOLE_PORT", "MinIO Console")],
-    ids=["RabbitMQ", "MinIO"],
+    [("APP_PORT", "Swagger UI"), ("RABBITMQ_UI_PORT", "RabbitMQ Management"), ("MINIO_CONSOLE_PORT", "MinIO Console")],
+    ids=["app", "RabbitMQ", "MinIO"],
 )
-def test_the_login_page_of_each_web_interface_answers(stack: Stack, port: str, page: str) -> None:
+def test_the_first_page_of_each_web_interface_answers(stack: Stack, port: str, page: str) -> None:
     answer = httpx.get(stack.url(port), follow_redirects=True)
     assert answer.status_code == httpx.codes.OK, answer.text
     assert page in answer.text, f"{stack.url(port)} shows something else:\n{answer.text[:2000]}"

@@ -53,12 +53,13 @@ def test_continuous_integration_runs_what_a_person_runs() -> None:
     assert (FOLDER / ".ci" / "run").read_text().splitlines()[-1] == "exec make test"
 
 
-def test_make_test_runs_every_check_cheapest_first_and_all_but_backups_on_the_engine() -> None:
-    *others, on_the_engine = checks.GROUPS["test"]
+def test_make_test_runs_every_check_cheapest_first_all_but_backups_on_the_engine_and_one_fault_of_each_kind() -> None:
+    *others, on_the_engine, damaged = checks.GROUPS["test"]
     groups = ("lint", "test-unit", "test-app", "contract")
     assert others == [step for group in groups for step in checks.GROUPS[group]]
-    (whole,) = checks.GROUPS["test-e2e"]
-    assert on_the_engine.command == (*whole.command, "-m", "not backups")
+    for step, group, left_out in ((on_the_engine, "test-e2e", "not backups"), (damaged, "test-faults", "not slow")):
+        (whole,) = checks.GROUPS[group]
+        assert step.command == (*whole.command, "-m", left_out)
 
 
 def test_every_check_gets_the_test_packages_first() -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
     from ops.engine import Observed, SeenContainer
+    from ops.processes import Lock
     from ops.recovery import Plan
     from ops.session import Session
 
@@ -93,26 +94,39 @@ def free_the_stack(session: Session) -> None:
     Raises:
         OperatorError: a run that is alive holds the stack.
     """
+    if stale := end_what_runs_for_nobody(session.folder, session.stack):
+        say(f"repair: releasing the lock of a run that is gone (process {stale[0].pid}, {stale[0].since})", "yellow")
+        run_quietly(session, ["cancel", "--yes", "--non-interactive"])
+
+
+def end_what_runs_for_nobody(folder: Path, stack: str) -> tuple[Lock, ...]:
+    """End what killed runs left running, and see that nobody is at work; the locks that killed runs left.
+
+    Args:
+        folder: the project.
+        stack: the stack's name.
+
+    Raises:
+        OperatorError: a run that is alive holds the stack.
+    """
     limit = time.monotonic() + _PATIENCE_SECONDS
     waited = False
     while True:
         alive = processes.running()
-        locks = recovery.sort_locks(processes.read_locks(session.state, session.stack), alive, processes.host_name())
+        locks = recovery.sort_locks(processes.read_locks(state_folder(folder), stack), alive, processes.host_name())
         if not locks.live:
             break
         owner = alive.get(locks.live[0].pid)
         if owner is None or not processes.is_left_alone(owner, alive) or time.monotonic() > limit:
-            raise _held(session.stack, locks.live[0])
+            raise _held(stack, locks.live[0])
         if not waited:
             say(f"repair: waiting for a run whose terminal is gone to stop (process {owner.pid})", "yellow")
             waited = True
         time.sleep(0.2)
-    if left := processes.survivors(alive.values(), session.folder):
+    if left := processes.survivors(alive.values(), folder):
         say(f"repair: ending what an interrupted run left running: {', '.join(f'{each.plugin} ({each.pid})' for each in left)}", "yellow")
         processes.end(left)
-    if locks.stale:
-        say(f"repair: releasing the lock of a run that is gone (process {locks.stale[0].pid}, {locks.stale[0].since})", "yellow")
-        run_quietly(session, ["cancel", "--yes", "--non-interactive"])
+    return locks.stale
 
 
 def refuse_neighbours(session: Session, plan: Plan) -> None:

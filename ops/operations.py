@@ -93,8 +93,10 @@ def upgrade(stack: str, as_json: bool) -> None:
 @click.option("--image", required=True, help="An image of a newer major version, as in postgres:17.")
 def upgrade_postgres(stack: str, service: str, image: str) -> None:
     """Move a database's data to another major version of Postgres; the old volume is kept."""
+    from ops.backup.stopping import end_in_peace
     from ops.postgres_upgrade import upgrade_postgres
 
+    end_in_peace()
     upgrade_postgres(stack, service, image, agreed=os.environ.get("YES") == "1")
 
 

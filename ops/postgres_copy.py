@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from docker.errors import APIError, NotFound
 
-from ops.backup import inside
+from ops.backup import databases, inside, volumes
 from ops.backup.inside import InsideError
+from ops.backup.telling import amount
 from ops.console import say
 from ops.errors import OperatorError
 from stack.naming import COMPOSE_PROJECT, COMPOSE_SERVICE, STACK_LABEL
@@ -49,6 +50,9 @@ vacuumdb "${new[@]}" --all --analyze-only --quiet
 """
 _READY = 'psql -h 127.0.0.1 -U "$POSTGRES_USER" -d template1 -c "SELECT 1"'
 """Over TCP: the image's first start has a server of its own, on a socket only."""
+
+_MOST_LOG_BYTES = 1 << 30
+"""What a server keeps of its log unless told otherwise; while a small database is copied, about its size."""
 
 _DATABASES = "SELECT datname FROM pg_catalog.pg_database WHERE datname <> 'template0' ORDER BY 1"
 _ROLES = """
@@ -119,6 +123,26 @@ class Copy:
             self.client.api.remove_volume(self.volume)
         except APIError as error:
             raise OperatorError(f"The volume {self.volume} is in use.", str(error.explanation or error), "End what uses it.") from error
+
+    def check_room(self) -> None:
+        """See that the disk takes the data twice; nothing is changed.
+
+        Raises:
+            OperatorError: it does not, or that can't be told.
+        """
+        try:
+            size = databases.size_of_all(self.client, self.old.id)
+            free = volumes.free_bytes(self.client, self.old.id, inside.variables(self.client, self.old.id)["PGDATA"])
+        except InsideError as error:
+            raise OperatorError(
+                f"It can't be told whether there is room for a copy of {self.old.service}.", str(error), _AS_IT_WAS
+            ) from error
+        if free < (needed := size + min(size, _MOST_LOG_BYTES)):
+            raise OperatorError(
+                f"There is no room for a copy of {self.old.service}; nothing was changed.",
+                f"The engine's disk has {amount(free)} free, and the copy may need {amount(needed)} beside the old data.",
+                "Make room, then run it again.",
+            )
 
     def make(self) -> int:
         """Fill the volume from the running old server, and compare; how many tables there are.

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from docker.errors import APIError, ImageNotFound
 
-from ops import engine
+from ops import engine, heal
 from ops.backup import marker
+from ops.backup.stopping import held_back
 from ops.console import ask, count, say
 from ops.containers import of_stack
 from ops.errors import OperatorError
@@ -32,7 +33,7 @@ from stack.settings_table import ImageSource
 from stack.vocabulary import ServiceName
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from docker import DockerClient
 
@@ -72,11 +73,15 @@ def upgrade_postgres(stack: str, service: str, image: str, agreed: bool) -> None
         ask("Nothing was changed.")
     begun = time.monotonic()
     with marker.exclusive(stack, "upgrade"):
+        heal.free_the_stack(session)
         copy.clear()
-        with _stopped(client, of_stack(client, stack, USERS[name])):
+        copy.check_room()
+        users = of_stack(client, stack, USERS[name])
+        with _stopped(client, users, lambda: _flipped(session, name, target)):
             tables = copy.make()
-        say(f"copied and compared: {count(tables, 'table')} alike, {time.monotonic() - begun:.1f} s")
-        _flip(session, name, image, target)
+            _check_away(client, users)
+            say(f"copied and compared: {count(tables, 'table')} alike, {time.monotonic() - begun:.1f} s")
+            _flip(session, name, image, target)
     up(stack)
     kept = settings.volume_names[volume]
     say(f"{name} is PostgreSQL {wanted} now. The old data is kept until `docker volume rm {settings.project}_{kept}`.", "green")
@@ -119,16 +124,20 @@ def _check_versions(client: DockerClient, old: SeenContainer, image: str) -> tup
 
 
 @contextmanager
-def _stopped(client: DockerClient, users: list[SeenContainer]) -> Iterator[None]:
-    """The containers that write to the database, stopped for a while; they are started again when it fails."""
+def _stopped(client: DockerClient, users: list[SeenContainer], flipped: Callable[[], bool]) -> Iterator[None]:
+    """The containers that write to the database, stopped for a while.
+
+    They are started again when it fails, or is stopped: unless `flipped` says that they would write to data that is left.
+    """
     running = [user for user in users if user.state == "running"]
     try:
         for user in users:
             client.api.stop(user.id)
         yield
-        _check_away(client, users)
     except BaseException:
-        engine.start_containers(client, running)
+        with held_back("starting again what was stopped"):
+            if not flipped():
+                engine.start_containers(client, running)
         raise
 
 
@@ -138,6 +147,12 @@ def _check_away(client: DockerClient, users: list[SeenContainer]) -> None:
         raise OperatorError(
             f"{', '.join(back)} was started while the data was copied: the copy may lack something.", mend="Run this again."
         )
+
+
+def _flipped(session: Session, service: ServiceName, volume: str) -> bool:
+    """Whether the settings name the new volume."""
+    file = settings_file(session.folder, session.stack)
+    return file.is_file() and f"{PREFIXES[service]}_VOLUME={volume}" in file.read_text(encoding="utf-8").splitlines()
 
 
 def _flip(session: Session, service: ServiceName, image: str, volume: str) -> None:

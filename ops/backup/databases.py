@@ -43,6 +43,7 @@ _OTHERS = """
 SELECT datname FROM pg_catalog.pg_database WHERE datallowconn AND NOT datistemplate AND datname NOT IN (current_database(), 'postgres')
 ORDER BY 1
 """
+_SIZE = "SELECT sum(pg_database_size(oid)) FROM pg_catalog.pg_database"
 _END = "-- end of answer --"
 
 
@@ -137,6 +138,19 @@ def _revision(session: _Session) -> str | None:
 def count_rows(session: _Session) -> dict[str, int]:
     """Rows of each table, by its name in SQL."""
     return {table: int(session.ask(f"SELECT count(*) FROM ONLY {table}")[0]) for table in session.ask(_TABLES)}  # noqa: S608 - quoted by format
+
+
+def size_of_all(client: DockerClient, container: str) -> int:
+    """Bytes of all databases of the container's server.
+
+    Raises:
+        InsideError: it can't be asked.
+    """
+    session = _Session(client, container, _MAINTENANCE)
+    try:
+        return int(session.ask(_SIZE)[0])
+    finally:
+        session.close()
 
 
 @dataclass

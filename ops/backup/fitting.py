@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ops.backup import inside, rabbitmq, redis
+from ops.backup import rabbitmq, redis, volumes
 from ops.backup.inside import InsideError
 from ops.backup.manifest import RDB, major
 from ops.backup.rabbitmq import Rabbitmq
@@ -78,7 +78,6 @@ def _room(client: DockerClient, backup: Backup, places: Mapping[ServiceName, Pla
     """Old and new data are there together for a while; usually all volumes are on one disk."""
     dumps = sum(backup.manifest.contents[name].size for name in backup.manifest.contents if name.endswith(".dump"))
     needed = backup.size + dumps * _DUMP_GROWS
-    said = inside.text(client, places[ServiceName.MINIO].container, ("df", "-Pk", "/data"))
-    free = int(said.splitlines()[-1].split()[3]) * 1024
+    free = volumes.free_bytes(client, places[ServiceName.MINIO].container, "/data")
     if free < needed:
         yield f"the engine's disk has {amount(free)} free, and the restore may need {amount(needed)} beside the old data"

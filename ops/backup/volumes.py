@@ -1,9 +1,10 @@
-"""Moves what a volume holds out of the way, and back, by renames within the volume: no copy, no time, no further room."""
+"""The room that volumes have; and moves what one holds out of the way, and back, by renames: no copy, no time, no further room."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ops.backup import inside
 from ops.backup.inside import InsideError
 from stack.naming import COMPOSE_PROJECT, COMPOSE_SERVICE, STACK_LABEL
 
@@ -54,6 +55,16 @@ _FORGET = """
 if [ -d "$old" ]; then rm -rf "$new"; mv "$old" "$new"; fi
 rm -rf "$new"
 """
+
+
+def free_bytes(client: DockerClient, container: str, folder: str) -> int:
+    """Room on the disk that a folder of the container is on.
+
+    Raises:
+        InsideError: that can't be told.
+    """
+    said = inside.text(client, container, ("df", "-Pk", folder))
+    return int(said.splitlines()[-1].split()[3]) * 1024
 
 
 def end_helpers(client: DockerClient, project: str) -> None:

@@ -1,4 +1,4 @@
-"""Two clones of the project on one engine: neither takes the other's containers for its own leftovers."""
+"""What is at work on a stack already, here or in another clone of the project, is left alone."""
 
 import json
 from dataclasses import replace
@@ -8,9 +8,10 @@ import pytest
 
 from ops.engine import SeenContainer
 from ops.errors import OperatorError
-from ops.heal import refuse_neighbours
+from ops.heal import end_what_runs_for_nobody, refuse_neighbours
 from ops.recovery import Plan
 from ops.session import Session
+from tests.unit.runs import at_work
 
 SEEN = SeenContainer(id="c1", name="whatsapp-dev-db-1", project="whatsapp-dev", service="db", stack="dev", state="running")
 KEPT = {"version": 3, "checkpoint": {"latest": {"resources": [{"type": "pulumi:pulumi:Stack", "urn": "urn"}]}}}
@@ -69,3 +70,10 @@ def test_containers_from_a_folder_whose_state_is_gone_are_taken_over(tmp_path: P
 
 def test_containers_of_an_older_version_that_say_no_folder_are_taken_over(tmp_path: Path) -> None:
     refuse(clone(tmp_path / "here"), None)
+
+
+def test_a_run_that_is_alive_holds_the_stack_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_work(tmp_path, "dev", monkeypatch)
+    assert end_what_runs_for_nobody(tmp_path, "other") == ()
+    with pytest.raises(OperatorError, match="Another run is at work on stack dev"):
+        end_what_runs_for_nobody(tmp_path, "dev")

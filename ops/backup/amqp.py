@@ -20,6 +20,7 @@ from pamqp.header import ContentHeader, ProtocolHeader
 from pamqp.heartbeat import Heartbeat
 
 from ops.backup.inside import InsideError, tunnel
+from ops.backup.refusals import unexpected
 from stack.vocabulary import AMQP_PORT
 
 if TYPE_CHECKING:
@@ -51,10 +52,6 @@ _POLL_SECONDS = 0.03
 
 _DELIVERIES = "x-delivery-count"
 _PROPERTIES: FieldTable = {"capabilities": {"authentication_failure_close": True, "publisher_confirms": True}}
-
-
-class QueueRefusedError(InsideError):
-    """The broker lets nobody look into this queue, as where one consumer has it for itself; its text says why."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +99,7 @@ class Amqp:
             self._shake_hands(login, vhost)
         except InsideError as error:
             self._program.close()
-            raise InsideError(f"RabbitMQ can't be asked for its messages: {error}") from error
+            raise type(error)(f"RabbitMQ can't be asked for its messages: {error}") from error
 
     def __enter__(self) -> Self:
         return self
@@ -154,7 +151,7 @@ class Amqp:
                 asked, silent = False, 0 if answer.message_count else silent + 1
                 time.sleep(_POLL_SECONDS)
             elif not isinstance(answer, Heartbeat):
-                raise _unexpected(answer)
+                raise unexpected(answer)
 
     def put(self, exchange: str, queue: str, messages: Iterable[Message]) -> int:
         """Put messages into a queue, each with its own routing key, through a direct exchange that is there for it; how many.
@@ -214,7 +211,7 @@ class Amqp:
             elif isinstance(answer, commands.Basic.Return):
                 raise InsideError(f"RabbitMQ gave a message back: {answer.reply_text}")
             elif not isinstance(answer, Heartbeat):
-                raise _unexpected(answer)
+                raise unexpected(answer)
         return confirmed
 
     def _message(self, delivery: commands.Basic.Deliver) -> Message:
@@ -256,7 +253,7 @@ class Amqp:
         while isinstance(received := self._next(), Heartbeat):
             pass
         if not isinstance(received, expected):
-            raise _unexpected(received)
+            raise unexpected(received)
         return received
 
     def _next(self) -> object:
@@ -289,11 +286,3 @@ def decoded(properties: bytes) -> commands.Basic.Properties:
     except _UNREADABLE as error:
         raise ValueError(f"a message's properties can't be read: {error}") from error
     return found
-
-
-def _unexpected(received: object) -> InsideError:
-    if isinstance(received, commands.Channel.Close):
-        return QueueRefusedError(f"{received.reply_text}")
-    if isinstance(received, commands.Connection.Close):
-        return InsideError(f"RabbitMQ closed the connection: {received.reply_code} {received.reply_text}")
-    return InsideError(f"RabbitMQ said {type(received).__name__} where something else was expected")

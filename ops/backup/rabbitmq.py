@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
 from ops.backup import definitions
-from ops.backup.amqp import Amqp, Login, Message, QueueRefusedError, decoded
+from ops.backup.amqp import Amqp, Login, Message, decoded
 from ops.backup.inside import InsideError
 from ops.backup.manifest import DEFINITIONS, MESSAGES, Broker, Queue
+from ops.backup.refusals import QueueRefusedError, VhostRefusedError
+from ops.backup.telling import warn
 from ops.backup.web import Web, whole
 from stack.vocabulary import RABBITMQ_UI_PORT
 
@@ -69,6 +71,7 @@ class Rabbitmq:
             tell: called now and then with the number of messages so far.
         """
         version, queues = self.version(), self._queues()
+        self._reach({queue["vhost"] for queue in queues if not _unreadable(queue)})
         told: list[Queue] = []
 
         def content() -> Iterator[bytes]:
@@ -89,23 +92,44 @@ class Rabbitmq:
             return
         held, written = queue.get("messages_unacknowledged", 0), 0
         notes = [f"{held} that a consumer held"] if held else []
-        with Amqp(self.client, self.place.container, self.login, vhost) as connection:
+        try:
+            for message in self._handed_out(queue, limit, notes):
+                written += 1
+                yield _line(vhost, name, message)
+        except VhostRefusedError as error:
+            notes.append(f"all messages: {error}")
+        told.append(Queue(vhost=vhost, name=name, messages=written, left_out="; ".join(dict.fromkeys(notes))))
+
+    def _handed_out(self, queue: dict[str, Any], limit: int | None, notes: list[str]) -> Iterator[Message]:
+        """The messages of a queue that can be had; what can't be is noted."""
+        with Amqp(self.client, self.place.container, self.login, queue["vhost"]) as connection:
             try:
-                for message in connection.look(name):
+                for message in connection.look(queue["name"]):
                     if limit is not None and message.deliveries + _MARGIN >= limit:
                         notes.append("one that was handed out too often to be looked at again, and those behind it")
                         break
                     if message.body is None:
                         notes.append("one of more than 16 MiB")
                         continue
-                    written += 1
-                    yield _line(vhost, name, message)
+                    yield message
                 else:
                     if connection.missed:
                         notes.append(f"{connection.missed} that a consumer took meanwhile, or has for itself")
             except QueueRefusedError as error:
                 notes.append(f"all messages, for a consumer has them for itself ({error})")
-        told.append(Queue(vhost=vhost, name=name, messages=written, left_out="; ".join(dict.fromkeys(notes))))
+
+    def _reach(self, vhosts: set[str]) -> None:
+        """Give the administrator a right to those virtual hosts to which it has none: it may be newer than they are, or not their maker."""
+        if not vhosts:
+            return
+        has = {each["vhost"] for each in self._get(f"/users/{quote(self.login.user, safe='')}/permissions")}
+        for vhost in sorted(vhosts - has):
+            self._give_right(vhost)
+            warn(f"  {self.login.user} had no right to RabbitMQ's virtual host {vhost}, and was given it, to read its queues", "yellow")
+
+    def _give_right(self, vhost: str) -> None:
+        rights = json.dumps({"configure": ".*", "write": ".*", "read": ".*"}).encode()
+        self._request("PUT", f"/permissions/{quote(vhost, safe='')}/{quote(self.login.user, safe='')}", rights)
 
     def restore_definitions(self, text: bytes) -> None:
         """Import definitions."""
@@ -113,9 +137,8 @@ class Rabbitmq:
         body = json.dumps(wanted).encode()
         self._request("POST", "/definitions", body)
         # The administrator needs a right to each virtual host that came with them.
-        rights = json.dumps({"configure": ".*", "write": ".*", "read": ".*"}).encode()
         for vhost in wanted.get("vhosts", []):
-            self._request("PUT", f"/permissions/{quote(vhost['name'], safe='')}/{quote(self.login.user, safe='')}", rights)
+            self._give_right(vhost["name"])
 
     def restore_messages(self, content: Iterable[bytes], tell: Callable[[int], None]) -> Counter[tuple[str, str]]:
         """Put all messages back into their queues; how many the broker has taken, by virtual host and queue."""

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from ops.backup.shelf import PARTIAL
 from tests.e2e.belongings import Belongings
-from tests.e2e.broker import take
+from tests.e2e.broker import lose_right, take
 from tests.e2e.data import Clients, succeeded
 from tests.e2e.environment import Stack, eventually
 from tests.e2e.project import Ran
@@ -130,12 +130,14 @@ def make(stack: Stack) -> Kept:
     writing = Writing(clients)
     writing.prepare()
     belongings = Belongings.write(clients)
+    shut_out = lose_right(clients)
     with writing:
         eventually(20, lambda: writing.done >= _SOME, "somebody writes")
         before = writing.done
         ran = stack.make("backup")
         after = writing.done
     assert ran.code == 0, ran.told
+    ran.assert_tells(f"no right to RabbitMQ's virtual host {shut_out}")
     (file,) = files(stack.copy.folder / "backups")
     return Kept(stack, file, belongings, ran, (before, after), Live.read(clients), writing.failures)
 

@@ -40,6 +40,12 @@ def make(clients: Clients) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         yield f"RabbitMQ queue {queue}", [_plain(message) for message in published]
 
 
+def lose_right(clients: Clients) -> str:
+    """Take the administrator's right to a virtual host away, as where it was added by hand, or by an administrator of before; its name."""
+    succeeded(clients.rabbitmq("DELETE", f"/permissions/{quote(_VHOST, safe='')}/{clients.user}"))
+    return _VHOST
+
+
 def damage(clients: Clients) -> None:
     """Change, remove or add something of each kind."""
     for method, path, body in (

@@ -1,10 +1,12 @@
 """RabbitMQ: what of it a restore takes for the same, which messages it counts, and which queues a backup leaves alone."""
 
+import io
+import json
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from pamqp import commands
+from pamqp import commands, frame
 from pamqp.header import ContentHeader
 
 from ops.backup import definitions, rabbitmq
@@ -12,6 +14,7 @@ from ops.backup.amqp import Amqp, Login, Message
 from ops.backup.inside import InsideError
 from ops.backup.manifest import Broker, Queue
 from ops.backup.rabbitmq import Rabbitmq
+from ops.backup.refusals import VhostRefusedError
 from ops.backup.services import Place
 from tests.unit.backup_samples import message
 
@@ -94,6 +97,54 @@ def test_a_message_in_the_name_of_another_user_goes_back_in_nobodys_name(
     assert (header.properties.user_id, header.properties.content_type) == (sent, "text/plain")
 
 
+ANSWERS: dict[str, Any] = {"/overview": {"rabbitmq_version": "3.10.8"}, "/users/u/permissions": [{"vhost": "/"}]}
+
+
+def backed_up() -> Broker:
+    """What a backup finds in the queues."""
+    writer = Mock()
+    writer.content.side_effect = lambda _, pieces: list(pieces)
+    return Rabbitmq(Mock(), Place("rabbitmq", {}), Login("u", "p")).write_messages(writer, lambda _: None)
+
+
+def have_queues(monkeypatch: pytest.MonkeyPatch, *queues: dict[str, Any]) -> None:
+    monkeypatch.setattr(Rabbitmq, "_get", lambda _, path: list(queues) if path.startswith("/queues") else ANSWERS[path])
+
+
+def test_a_backup_gives_the_administrator_the_right_that_it_lacks_to_the_virtual_hosts_that_it_has_to_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    have_queues(
+        monkeypatch,
+        QUEUE,
+        {**QUEUE, "vhost": "a/b"},
+        {**QUEUE, "vhost": "a/b", "name": "p"},
+        {**QUEUE, "vhost": "streams", "type": "stream"},
+    )
+    monkeypatch.setattr(rabbitmq, "Amqp", Mock(side_effect=VhostRefusedError("no")))
+    requests = Mock(return_value=b"")
+    monkeypatch.setattr(Rabbitmq, "_request", requests)
+    backed_up()
+    ((method, path, body),) = [call.args for call in requests.call_args_list]
+    assert (method, path, json.loads(body)["read"]) == ("PUT", "/permissions/a%2Fb/u", ".*")
+    assert "u had no right to RabbitMQ's virtual host a/b" in capsys.readouterr().err
+
+
+def test_a_virtual_host_that_lets_nobody_in_is_left_out_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    have_queues(monkeypatch, QUEUE)
+    said = (
+        commands.Connection.Start(),
+        commands.Connection.Tune(),
+        commands.Connection.Close(530, "NOT_ALLOWED - connection limit (0) is reached", 10, 40),
+    )
+    answers = b"".join(frame.marshal(each, 0) for each in said)
+    monkeypatch.setattr("ops.backup.amqp.tunnel", lambda *_: Mock(makefile=lambda: io.BytesIO(answers)))
+    (told,) = backed_up().queues
+    assert (told.name, told.messages) == ("q", 0)
+    assert told.left_out.startswith("all messages: ")
+    assert "connection limit (0) is reached" in told.left_out
+
+
 @pytest.mark.parametrize(
     ("queue", "left_alone"),
     [
@@ -114,16 +165,13 @@ def test_a_queue_that_a_look_would_end_is_left_alone_and_named(
 
     def get(_: object, path: str) -> Any:  # noqa: ANN401 - whatever JSON it is
         asked.append(path)
-        return [{"vhost": "/", "name": "q", **queue}] if path.startswith("/queues") else {"rabbitmq_version": "3.10.8"}
+        return [{"vhost": "/", "name": "q", **queue}] if path.startswith("/queues") else ANSWERS[path]
 
     monkeypatch.setattr(Rabbitmq, "_get", get)
-    writer = Mock()
-    writer.content.side_effect = lambda _, pieces: list(pieces)
-    broker = Rabbitmq(Mock(), Place("rabbitmq", {}), Login("u", "p"))
     if not left_alone:
         with pytest.raises(AssertionError, match="looked at"):
-            broker.write_messages(writer, lambda _: None)
+            backed_up()
         return
-    (told,) = broker.write_messages(writer, lambda _: None).queues
+    (told,) = backed_up().queues
     assert told.left_out
     assert all(name in asked[-1].split("=")[1].split(",") for name in ("auto_delete", "consumers", "durable", "exclusive"))

@@ -81,14 +81,14 @@ scale:  ## Run APP=3 app containers: writes APP_REPLICAS to .env, then up
 smoke:  ## Try the application from inside its container
 	@$(ops) smoke $(stack)
 
-backup:  ## Write one archive of all data, while it serves [FILE=, DIR=, KEY=]
-	@$(ops) backup $(stack)
+backup:  ## Write one archive of all data, while it serves [FILE=, DIR=, KEY=, JSON=1]
+	@$(ops) backup $(stack) $(json)
 
 backups:  ## List the backups [DIR=, JSON=1]
 	@$(ops) backups $(stack) $(json)
 
-verify-backup:  ## Read an archive to its end, and say what is in it: FILE=...
-	@$(ops) verify-backup $(stack)
+verify-backup:  ## Read an archive to its end, and say what is in it: FILE=... [JSON=1]
+	@$(ops) verify-backup $(stack) $(json)
 
 restore:  ## Put a backup in the place of the stack's data, after a question: FILE=...
 	@$(ops) restore $(stack)

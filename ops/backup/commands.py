@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sys
+from contextlib import nullcontext, redirect_stdout
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from ops.backup.stopping import end_in_peace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ops.backup.describing import Facts
 
 # As there: a command imports what it needs when it runs.
 # ruff: noqa: PLC0415
@@ -23,12 +33,13 @@ _json = click.option("--json", "as_json", is_flag=True, help="For scripts.")
 @_file
 @_folder
 @_key
-def backup(stack: str, file: str, folder: str, key: str) -> None:
+@_json
+def backup(stack: str, file: str, folder: str, key: str, as_json: bool) -> None:
     """Write one archive of all data, while the stack serves."""
     from ops.backup.create import backup
 
     end_in_peace()
-    backup(stack, file, folder, key)
+    _tell(lambda: backup(stack, file, folder, key), as_json)
 
 
 @click.command()
@@ -51,11 +62,20 @@ def restore(stack: str, file: str, key: str, verify_only: bool) -> None:
 @_stack
 @_file
 @_key
-def verify_backup(stack: str, file: str, key: str) -> None:
+@_json
+def verify_backup(stack: str, file: str, key: str, as_json: bool) -> None:
     """Read an archive to its end, and say what is in it."""
     from ops.backup.restore import verify_backup
 
-    verify_backup(stack, file, key)
+    _tell(lambda: verify_backup(stack, file, key), as_json)
+
+
+def _tell(work: Callable[[], Facts], as_json: bool) -> None:
+    """Do something with a backup; for scripts, what is known of it is all that goes to stdout, at the end, and progress to stderr."""
+    with redirect_stdout(sys.stderr) if as_json else nullcontext():
+        known = work()
+    if as_json:
+        click.echo(json.dumps(asdict(known), indent=2))
 
 
 @click.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -14,11 +15,12 @@ from requests.exceptions import RequestException
 from ops import engine
 from ops.backup import databases, instances, marker, objects, rabbitmq, redis, services, shelf, verify
 from ops.backup.archive import HEADER, Writer
-from ops.backup.encryption import Encrypted
+from ops.backup.describing import Facts, facts
+from ops.backup.encryption import ENDING, Encrypted
 from ops.backup.errors import ArchiveError
 from ops.backup.inside import InsideError
 from ops.backup.manifest import DUMPS, INSTANCES, MESSAGES, RDB, Broker, Content, Database, Header, Manifest
-from ops.backup.plan import options
+from ops.backup.plan import options, path_of
 from ops.backup.rabbitmq import Rabbitmq
 from ops.backup.s3 import S3
 from ops.backup.shelf import Shelf
@@ -42,12 +44,12 @@ _NAMED_AT_MOST = 100
 """Things that were left out: nobody reads more, and the manifest is read whole."""
 
 
-def backup(stack: str, file: str = "", folder: str = "", key: str = "") -> Path:
-    """Write a backup, verify it, and remove those that are too many or too old; the file.
+def backup(stack: str, file: str = "", folder: str = "", key: str = "") -> Facts:
+    """Write a backup, verify it, and remove those that are too many or too old; what was written.
 
     Args:
         stack: whose data.
-        file: where to; a name made from project and time in the folder when empty.
+        file: where to; a name made from project and time in the folder when empty, or in this one when it is a folder.
         folder: of the backups, in place of BACKUP_DIR.
         key: to encrypt it with, in place of BACKUP_KEY; or the path of a file that holds it.
 
@@ -61,21 +63,22 @@ def backup(stack: str, file: str = "", folder: str = "", key: str = "") -> Path:
     marker.guard(client, project, stack)
     with marker.exclusive(stack, "backup"):
         header = Header(project=project, stack=stack, created=datetime.now(UTC).replace(microsecond=0))
-        target = _target(header, chosen.folder, file, encrypted=chosen.key is not None)
+        encrypted = chosen.key is not None
+        target = _target(header, chosen.folder, file, encrypted=encrypted)
         say(f"backup of {project} to {_shown(target)}{'' if chosen.key else ', not encrypted (no BACKUP_KEY)'}")
         places = services.places(client, project, stack)
         kept = Shelf(target.parent)
-        encrypted = chosen.key is not None
         with shelf.new_file(target, lambda written: kept.put(written, target.name, header, encrypted=encrypted)) as raw:
-            manifest = _write_all(_Source(client, places), raw, header, chosen.key)
+            _write_all(_Source(client, places), raw, header, chosen.key)
             with step("verifying") as telling:
-                _verify(Path(raw.name), chosen.key, telling)
+                known = _verified(Path(raw.name), target, chosen.key, telling)
         removed = kept.prune(project, stack, chosen.keep, chosen.keep_days)
-    _tell_left_out(manifest)
+    for each in known.left_out:
+        say(f"not in the backup: {each}", "yellow")
     for name in removed:
         say(f"removed {name}, which BACKUP_KEEP or BACKUP_KEEP_DAYS no longer keeps")
-    say(f"{_shown(target)}: {amount(target.stat().st_size)}, verified, {time.monotonic() - begun:.1f} s", "green")
-    return target
+    say(f"{_shown(target)}: {amount(known.size)}, verified, {time.monotonic() - begun:.1f} s", "green")
+    return known
 
 
 @dataclass(frozen=True)
@@ -85,8 +88,14 @@ class _Source:
 
 
 def _target(header: Header, folder: Path, file: str, *, encrypted: bool) -> Path:
-    ending = ".tar.age" if encrypted else ".tar"
-    target = FOLDER / Path(file).expanduser() if file else folder / f"{header.project}-{header.created:%Y%m%dT%H%M%SZ}{ending}"
+    name = f"{header.project}-{header.created:%Y%m%dT%H%M%SZ}.tar{ENDING if encrypted else ''}"
+    target = FOLDER / path_of(file) if file else folder / name
+    if file.endswith(os.sep) or target.is_dir():
+        target /= name
+    if target.suffix == ENDING and not encrypted:
+        raise OperatorError(
+            f"{target} would not be encrypted: there is no key.", mend=f"Give a KEY, or a FILE that does not end in {ENDING}."
+        )
     if target.exists():
         raise OperatorError(f"{target} is there already.", mend="Give another FILE, or remove that one.")
     return target
@@ -96,10 +105,12 @@ def _shown(file: Path) -> Path:
     return file.relative_to(FOLDER) if file.is_relative_to(FOLDER) else file
 
 
-def _verify(file: Path, key: str | None, telling: Telling) -> None:
+def _verified(file: Path, target: Path, key: str | None, telling: Telling) -> Facts:
+    """Read what was written into `file`, which will be called `target`."""
     try:
         with verify.opened(file, key, lambda done, size: telling.so_far(f"{amount(done)} of {amount(size)}")) as found:
             telling.result = amount(found.size)
+            return facts(found, target)
     except ArchiveError as error:
         raise _not_made(f"what was written can't be used: {error}") from error
 
@@ -108,7 +119,7 @@ def _not_made(why: str) -> OperatorError:
     return OperatorError("The backup was not made.", why, "Nothing was changed. Remove the cause, then run it again.")
 
 
-def _write_all(source: _Source, raw: IO[bytes], header: Header, key: str | None) -> Manifest:
+def _write_all(source: _Source, raw: IO[bytes], header: Header, key: str | None) -> None:
     with ExitStack() as open_things:
         target: Output = raw
         if key is not None:
@@ -117,7 +128,7 @@ def _write_all(source: _Source, raw: IO[bytes], header: Header, key: str | None)
             target = encrypted
         writer = Writer(target, int(header.created.timestamp()))
         try:
-            manifest = _write_contents(source, writer, header, open_things)
+            _write_contents(source, writer, header, open_things)
         except (InsideError, RequestException) as error:
             raise _not_made(str(error)) from error
         except (ValueError, LookupError, TypeError) as error:
@@ -125,10 +136,9 @@ def _write_all(source: _Source, raw: IO[bytes], header: Header, key: str | None)
         if key is not None:
             encrypted.close()
         raw.flush()
-    return manifest
 
 
-def _write_contents(source: _Source, writer: Writer, header: Header, open_things: ExitStack) -> Manifest:
+def _write_contents(source: _Source, writer: Writer, header: Header, open_things: ExitStack) -> None:
     client, places = source.client, source.places
     left_out: list[str] = []
     text = header.model_dump_json(indent=1).encode() + b"\n"
@@ -157,7 +167,6 @@ def _write_contents(source: _Source, writer: Writer, header: Header, open_things
         left_out=_short(left_out),
     )
     writer.finish(manifest.model_dump_json(indent=1).encode() + b"\n")
-    return manifest
 
 
 def _write_broker(source: _Source, writer: Writer) -> Broker:
@@ -204,8 +213,3 @@ def _short(left_out: list[str]) -> list[str]:
     """As much of what was left out as somebody may read."""
     more = len(left_out) - _NAMED_AT_MOST
     return left_out if more <= 0 else [*left_out[:_NAMED_AT_MOST], f"and {more} more"]
-
-
-def _tell_left_out(manifest: Manifest) -> None:
-    for each in manifest.all_left_out:
-        say(f"not in the backup: {each}", "yellow")

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 INTRODUCTION: Final = b"age-encryption.org/v1\n"
 """The first bytes of every file in this format."""
 
+ENDING: Final = ".age"
+"""How the name of an encrypted file ends."""
+
 CHUNK_BYTES: Final = 64 * 1024
 _TAG_BYTES = 16
 _SEALED_BYTES = CHUNK_BYTES + _TAG_BYTES

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003 - pydantic reads it
+from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from ops.backup.archive import FORMAT, VERSION
 
@@ -25,6 +25,8 @@ BUCKET_NAME: Final = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
 """What a bucket can be called. One of a MinIO of long ago can have another name, under which none can be made any more."""
 
 _Text = Annotated[str, Field(max_length=4096)]
+_Moment = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 2, tzinfo=UTC), lt=datetime(2242, 1, 1, tzinfo=UTC))]
+"""What the headers of a tar can say, and what is a time in every place's own."""
 _Count = Annotated[int, Field(ge=0)]
 _Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -40,7 +42,7 @@ class Header(_Part):
     version: Literal[1] = VERSION
     project: _Text
     stack: _Text
-    created: datetime
+    created: _Moment
 
 
 class Content(_Part):

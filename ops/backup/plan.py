@@ -43,11 +43,24 @@ def options(stack: str, folder: str = "", key: str = "") -> Options:
     settings = stack_settings(FOLDER, stack)
     configured = settings.backup_key.get_secret_value() if settings.backup_key else None
     return Options(
-        folder=FOLDER / Path(folder or settings.backup_dir).expanduser(),
+        folder=FOLDER / path_of(folder or settings.backup_dir),
         key=read_key(key) if key else configured,
         keep=settings.backup_keep,
         keep_days=settings.backup_keep_days,
     )
+
+
+def path_of(given: str) -> Path:
+    """A path as it was typed, `~` and `~name` followed.
+
+    Raises:
+        OperatorError: nobody is called so.
+    """
+    try:
+        return Path(given).expanduser()
+    except RuntimeError as error:
+        home = Path(given).parts[0]
+        raise OperatorError(f"{given} leads nowhere.", f"No home folder is known for {home}.", "Write the whole path.") from error
 
 
 def read_key(given: str) -> str:
@@ -56,8 +69,8 @@ def read_key(given: str) -> str:
     Raises:
         OperatorError: it looks like a path, and no key can be read there.
     """
-    path = Path(given).expanduser()
-    if not path.is_file() and os.sep not in given and not given.startswith("~"):
+    path = path_of(given)
+    if not os.path.isfile(path) and os.sep not in given and not given.startswith("~"):  # noqa: PTH113 - a key may be too long for a name
         return given
     try:
         text = path.read_text(encoding="utf-8").strip() if path.stat().st_size <= _KEY_FILE_LIMIT else ""

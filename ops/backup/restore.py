@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ops import engine
+from ops import engine, heal
 from ops.backup import inside, marker, services, verify, volumes
 from ops.backup.databases import Target
+from ops.backup.describing import Facts, described, facts
 from ops.backup.errors import ArchiveError, WrongKeyError, refused
 from ops.backup.inside import InsideError
-from ops.backup.manifest import DUMPS, RDB
-from ops.backup.plan import options
+from ops.backup.manifest import DUMPS
+from ops.backup.plan import options, path_of
 from ops.backup.replacement import Replacement
 from ops.backup.services import Place
 from ops.backup.shelf import Shelf
 from ops.backup.telling import amount, step
-from ops.console import count, say
+from ops.console import say
 from ops.errors import OperatorError
 from ops.session import FOLDER
 from ops.up import up
@@ -26,6 +26,7 @@ from stack.vocabulary import ServiceName
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from docker import DockerClient
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from ops.backup.verify import Backup
 
 
-def verify_backup(stack: str, file: str, key: str = "") -> None:
+def verify_backup(stack: str, file: str, key: str = "") -> Facts:
     """Read all of an archive, and say what is in it.
 
     Raises:
@@ -44,12 +45,13 @@ def verify_backup(stack: str, file: str, key: str = "") -> None:
     try:
         with step("verifying") as telling, verify.opened(path, chosen.key, _tell(telling)) as found:
             telling.result = "whole"
-            for line in described(found):
-                say(f"  {line}")
+            _describe(found, chosen.key)
+            known = facts(found, path)
     except ArchiveError as error:
         raise _refused(path, error) from error
     Shelf(path.parent).verified(path, whole=True)
-    say(f"{path.name} is whole: {amount(path.stat().st_size)}", "green")
+    say(f"{path.name} is whole: {amount(known.size)}", "green")
+    return known
 
 
 def restore(stack: str, file: str, key: str = "", *, agreed: bool) -> None:
@@ -74,7 +76,10 @@ def restore(stack: str, file: str, key: str = "", *, agreed: bool) -> None:
             with step("verifying") as telling:
                 backup = open_things.enter_context(verify.opened(path, chosen.key, _tell(telling)))
                 telling.result = f"whole, {amount(backup.size)}"
-            _ask(backup, project, stack, agreed=agreed)
+            _describe(backup, chosen.key)
+            _ask(project, stack, agreed=agreed)
+            # Another run waits for nobody: what a restore has stopped, its gate would start again.
+            heal.end_what_runs_for_nobody(FOLDER, stack)
             _bring_up(client, project, stack)
             places = services.places(client, project, stack)
             Replacement(client, project, stack, backup, places).run(path.name)
@@ -92,28 +97,11 @@ def _refused(path: Path, error: ArchiveError) -> OperatorError:
     return refused(path, error)
 
 
-def described(backup: Backup) -> list[str]:
-    """What is in a backup, in lines for people."""
-    header, manifest = backup.header, backup.manifest
-    rows = {name: sum(each.rows.values()) for name, each in manifest.databases.items()}
-    return [
-        f"backup of {header.project} (stack {header.stack}), {header.created:%Y-%m-%d %H:%M:%S %Z}",
-        *(
-            f"{name}: PostgreSQL {each.version}, {count(len(each.rows), 'table')}, {count(rows[name], 'row')}"
-            for name, each in manifest.databases.items()
-        ),
-        f"rabbitmq {manifest.rabbitmq.version}: {count(sum(each.messages for each in manifest.rabbitmq.queues), 'message')}",
-        f"redis {manifest.redis.version}: {amount(manifest.contents[RDB].size)}",
-        f"minio: {count(manifest.objects.count, 'object')}, {amount(manifest.objects.bytes)}",
-        *(f"not in it: {each}" for each in manifest.all_left_out),
-    ]
-
-
 def _found(file: str, folder: Path) -> Path:
     """The archive: as it was given, below the project, or by its name in the folder of the backups."""
     if not file:
         raise OperatorError("Say which backup: FILE=...", mend="make backups lists them.")
-    for path in (Path(file).expanduser().absolute(), FOLDER / file, folder / file):
+    for path in (path_of(file).absolute(), FOLDER / file, folder / file):
         if path.is_file():
             return path
     raise OperatorError(f"There is no file {file}.", mend="make backups lists the backups.")
@@ -123,11 +111,16 @@ def _tell(telling: Telling) -> Callable[[int, int], None]:
     return lambda done, size: telling.so_far(f"{amount(done)} of {amount(size)}")
 
 
-def _ask(backup: Backup, project: str, stack: str, *, agreed: bool) -> None:
-    import click  # noqa: PLC0415
-
+def _describe(backup: Backup, key: str | None) -> None:
     for line in described(backup):
         say(f"  {line}")
+    if key is not None and not backup.encrypted:
+        say("A key is set, but this archive is not encrypted: whoever had the file may have read it, or made it.", "yellow")
+
+
+def _ask(project: str, stack: str, *, agreed: bool) -> None:
+    import click  # noqa: PLC0415
+
     say(f"This replaces all data of {project} (stack {stack}); app and evolution-api are stopped meanwhile.", "yellow")
     if agreed:
         return

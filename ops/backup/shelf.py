@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from ops.backup import verify
+from ops.backup.encryption import ENDING
 from ops.backup.errors import ArchiveError
 from ops.errors import OperatorError
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from ops.backup.manifest import Header
 
 LIST = ".backups.json"
-ENDINGS = (".tar", ".tar.age")
+ENDINGS = (".tar", f".tar{ENDING}")
 PARTIAL = ".partial-"
 """How the name of a backup begins that is still being written."""
 

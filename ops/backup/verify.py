@@ -14,9 +14,22 @@ from pydantic import BaseModel, ValidationError
 
 from ops.backup import definitions, instances, objects, rabbitmq
 from ops.backup.archive import MANIFEST, OBJECTS, PIECE_BYTES, Member, Reader, padding
-from ops.backup.encryption import INTRODUCTION, Decrypted
+from ops.backup.encryption import ENDING, INTRODUCTION, Decrypted
 from ops.backup.errors import ArchiveError, WrongKeyError
-from ops.backup.manifest import BEFORE_OBJECTS, BUCKETS, DEFINITIONS, INDEX, INSTANCES, MESSAGES, Buckets, Content, Header, Manifest, Object
+from ops.backup.manifest import (
+    BEFORE_OBJECTS,
+    BUCKETS,
+    DEFINITIONS,
+    DUMPS,
+    INDEX,
+    INSTANCES,
+    MESSAGES,
+    Buckets,
+    Content,
+    Header,
+    Manifest,
+    Object,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -99,6 +112,8 @@ def opened(file: Path, key: str | None, tell: Callable[[int, int], None] | None 
     with file.open("rb") as raw, file.open("rb") as other:
         size = raw.seek(0, io.SEEK_END)
         encrypted = is_encrypted(raw)
+        if file.suffix == ENDING and not encrypted:
+            raise ArchiveError(f"it is called {ENDING}, but is not encrypted: it was damaged, or another file was put in its place")
         source, second = plain(raw, key), plain(other, key)
         yield _verified(source, second, size, encrypted, lambda done: tell(done, size) if tell else None)
 
@@ -222,6 +237,8 @@ def _compare(manifest: Manifest, seen: _Seen) -> None:
     if tuple(seen.parts) != expected:
         missing = [name for name in expected if name not in seen.parts]
         raise ArchiveError(f"its parts are not those of a backup, in their order{': missing ' + ', '.join(missing) if missing else ''}")
+    if manifest.databases.keys() != DUMPS.keys():
+        raise ArchiveError("its manifest does not tell of both databases")
     if manifest.contents.keys() != seen.sums.keys():
         raise ArchiveError("its manifest does not list what is in it")
     wrong = [name for name, content in manifest.contents.items() if content != seen.sums[name]]
@@ -237,6 +254,9 @@ def _check_meaning(backup: Backup, seen: _Seen) -> None:
             if backup.manifest.contents[name].size > SMALL_LIMIT:
                 raise ArchiveError(f"{name} is longer than it can be")
             parse(backup.whole(name))
+        for name in DUMPS.values():
+            if not next(backup.content(name), b"").startswith(b"PGDMP"):  # the custom format of pg_dump
+                raise ArchiveError(f"{name} is no dump of a database")
         _check_messages(backup)
         instances.check(backup.content(INSTANCES))
     except (ValueError, RecursionError, tarfile.TarError) as error:

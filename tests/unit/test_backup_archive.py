@@ -195,7 +195,7 @@ def _header(members: list[Part], **changed: object) -> None:
     members[0].content = json.dumps({**json.loads(members[0].content), **changed}).encode()
 
 
-def _manifest(members: list[Part], change: Callable[[dict[str, dict[str, object]]], None]) -> None:
+def _manifest(members: list[Part], change: Callable[[dict[str, dict[str, object]]], object]) -> None:
     text = json.loads(members[-1].content)
     change(text)
     members[-1].content = json.dumps(text).encode()
@@ -255,6 +255,16 @@ FORGED: dict[str, tuple[Callable[[list[Part]], None], str]] = {
     "no manifest": (_drop_manifest, "no manifest"),
     "other counts": (lambda members: _manifest(members, lambda text: text["objects"].update(count=1)), "as many objects"),
     "negative counts": (lambda members: _manifest(members, lambda text: text["objects"].update(count=-1)), "not as this program"),
+    "one database less": (lambda members: _manifest(members, lambda text: text["databases"].pop("db")), "tell of both databases"),
+    "a database more": (
+        lambda members: _manifest(members, lambda text: text["databases"].update(other=text["databases"]["db"])),
+        "tell of both databases",
+    ),
+    "a time that no clock shows": (
+        lambda members: _header(members, created="9999-12-31T23:00:00-05:00"),
+        "not as this program writes it",
+    ),
+    "a time of nowhere": (lambda members: _header(members, created="2026-11-22T15:00:00"), "not as this program writes it"),
     "other permissions": (lambda members: setattr(members[1].info, "mode", 0o777), "not as this program writes it"),
     "another owner": (lambda members: setattr(members[1].info, "uid", 5), "not as this program writes it"),
 }
@@ -288,6 +298,8 @@ def test_an_archive_that_somebody_put_together_with_a_fitting_seal_is_refused(tm
         (DEFINITIONS, b"[]"),
         (DEFINITIONS, b'{"users": {"name": "a"}}'),
         (DEFINITIONS, b'{"queues": [{"name": "without a vhost"}]}'),
+        (DUMPS["db"], b""),
+        (DUMPS["evolution_postgres"], b"-- PostgreSQL database dump" * 99),
         (BUCKETS, b"not json"),
         (BUCKETS, b'{"buckets": [{"name": "../x", "settings": {}}]}'),
         (INDEX, b""),
@@ -315,6 +327,14 @@ def test_an_encrypted_archive_is_not_opened_without_its_key_and_the_key_is_named
     file.write_bytes(SEALED)
     for key, said in ((None, "no key was given"), ("another key", "not the one that it was encrypted with")):
         with pytest.raises(WrongKeyError, match=said), verify.opened(file, key):
+            pass
+
+
+def test_a_file_that_is_called_encrypted_and_is_not_is_refused_with_and_without_a_key(tmp_path: Path) -> None:
+    file = tmp_path / "archive.tar.age"
+    file.write_bytes(PLAIN)
+    for key in (KEY, None):
+        with pytest.raises(ArchiveError, match="is not encrypted"), verify.opened(file, key):
             pass
 
 

@@ -90,7 +90,7 @@ def test_a_bucket_that_no_restore_could_make_is_left_out_and_named() -> None:
 def test_a_backup_that_does_not_pass_its_own_verification_is_said_to_be_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(verify, "opened", Mock(side_effect=ArchiveError("it holds what no backup has")))
     with pytest.raises(OperatorError, match="The backup was not made") as caught:
-        create._verify(tmp_path / "a.tar", None, Telling("verifying"))
+        create._verified(tmp_path / "a.tar", tmp_path / "b.tar", None, Telling("verifying"))
     assert "it holds what no backup has" in caught.value.cause
 
 

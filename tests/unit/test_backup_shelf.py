@@ -15,13 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.backup import marker, restore, shelf
+from ops.backup import create, marker, restore, shelf
 from ops.backup.listing import backups
 from ops.backup.manifest import Header
-from ops.backup.plan import Options, read_key
+from ops.backup.plan import Options, options, path_of, read_key
 from ops.backup.shelf import PARTIAL, Entry, Shelf, new_file, too_many
 from ops.errors import OperatorError
-from tests.unit.backup_samples import WHEN, archive, encrypted
+from tests.unit.backup_samples import WHEN, Part, archive, encrypted, parts, sealed
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -29,6 +29,14 @@ NOW = datetime(2026, 11, 22, tzinfo=UTC)
 def entry(age: float, *, verified: bool = True, ours: bool = True) -> Entry:
     created = (NOW - timedelta(days=age)).isoformat()
     return Entry(f"b-{age}.tar", created, "dev", "whatsapp-dev", 1, 1, encrypted=False, verified=created if verified else "", ours=ours)
+
+
+def of_the_future() -> list[Part]:
+    """A backup of a time that ours has no name for."""
+    members = parts(archive())
+    members[0].content = members[0].content.replace(b"2026-11-22T15:00:00Z", b"9999-12-31T23:00:00-05:00")
+    assert b"9999" in members[0].content
+    return members
 
 
 def put(folder: Path, name: str, days: int = 0, content: bytes = b"x") -> Path:
@@ -108,13 +116,14 @@ def test_the_list_says_of_every_file_what_can_be_known(
     (tmp_path / "moved-here.tar").write_bytes(archive())
     (tmp_path / "sealed.tar.age").write_bytes(encrypted(archive()))
     (tmp_path / "damaged.tar").write_bytes(b"nothing")
+    (tmp_path / "of-the-future.tar").write_bytes(sealed(of_the_future()))
     (tmp_path / "notes.txt").write_text("no backup at all")
     (tmp_path / f"{PARTIAL}abc.tar").write_bytes(archive())
     monkeypatch.setattr("ops.backup.listing.options", lambda *_: Options(tmp_path, None, 7, 0))
 
     backups("dev", as_json=True)
     listed = {each["name"]: each for each in json.loads(capsys.readouterr().out)}
-    assert set(listed) == {"ours.tar", "moved-here.tar", "sealed.tar.age", "damaged.tar"}
+    assert set(listed) == {"ours.tar", "moved-here.tar", "sealed.tar.age", "damaged.tar", "of-the-future.tar"}
     assert listed["ours.tar"]["ours"] is True
     assert listed["ours.tar"]["verified"]
     assert listed["moved-here.tar"]["stack"] == "dev"
@@ -123,7 +132,7 @@ def test_the_list_says_of_every_file_what_can_be_known(
 
     backups("dev")
     table = capsys.readouterr().out
-    assert "not a backup" in table
+    assert table.count("not a backup") == 2
     assert "encrypted elsewhere" in table
 
 
@@ -255,3 +264,21 @@ def test_a_key_is_itself_or_what_a_file_holds_and_a_path_without_a_file_is_refus
     file.write_text("\n")
     with pytest.raises(OperatorError, match="No key can be read from"):
         read_key(str(file))
+    assert read_key("k" * 500) == "k" * 500  # too long for a name
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        path_of,
+        read_key,
+        lambda given: options("dev", folder=given),
+        lambda given: restore.verify_backup("dev", given),
+        lambda given: create._target(Header(project="p", stack="s", created=WHEN), Path(), given, encrypted=False),
+    ],
+)
+def test_a_path_in_the_home_of_nobody_is_said_to_lead_nowhere(read: Callable[[str], object], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ops.backup.plan.stack_settings", Mock(return_value=Mock(backup_key=None, backup_dir="backups")))
+    with pytest.raises(OperatorError, match="leads nowhere") as caught:
+        read("~no-such-user/x")
+    assert "~no-such-user" in caught.value.cause

@@ -42,6 +42,11 @@ def test_a_key_and_a_file_reach_a_command_as_they_were_typed(folder: Path, targe
     assert [environment[name] for name in ("KEY", "FILE", "DIR")] == [NASTY] * 3
 
 
+@pytest.mark.parametrize("target", ["backup", "verify-backup", "backups"])
+def test_a_script_asks_for_json(folder: Path, target: str) -> None:
+    assert made(folder, target, "JSON=1")[0] == [target, "--stack", "dev", "--json"]
+
+
 def test_a_key_of_the_shells_environment_reaches_a_command_as_it_is(folder: Path) -> None:
     assert made(folder, "backup", KEY=NASTY)[1]["KEY"] == NASTY
 

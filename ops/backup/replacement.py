@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ops import heal
 from ops.backup import instances, marker, objects, rabbitmq, redis, services, stopping, volumes
 from ops.backup.databases import Target
 from ops.backup.errors import ArchiveError
@@ -21,6 +22,7 @@ from ops.backup.s3 import S3
 from ops.backup.telling import amount, step, warn
 from ops.console import count
 from ops.errors import OperatorError, Stopped
+from ops.session import FOLDER
 from stack.vocabulary import ServiceName
 
 if TYPE_CHECKING:
@@ -78,6 +80,8 @@ class Replacement:
         try:
             for name, target in targets.items():
                 self._stage(name, target)
+            # Once more, for an `up` that had seen nobody at work: it holds the stack a second later.
+            heal.end_what_runs_for_nobody(FOLDER, self.stack)
             marker.set_marker(self.client, self.project, self.stack, archive)
             self._fill_stores()
             self._swap(targets)

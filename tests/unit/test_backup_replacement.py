@@ -2,6 +2,7 @@
 
 import http.client
 import json
+from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
@@ -16,6 +17,7 @@ from ops.backup.replacement import Replacement
 from ops.errors import OperatorError, Stopped
 from stack.vocabulary import ServiceName
 from tests.unit.backup_samples import Volumes
+from tests.unit.runs import at_work
 
 FAILURES = {
     "a program inside": (InsideError("pg_restore failed"), "pg_restore failed"),
@@ -31,8 +33,9 @@ FAILURES = {
 
 
 @pytest.fixture
-def restore(monkeypatch: pytest.MonkeyPatch) -> Replacement:
+def restore(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Replacement:
     """A restore of nothing, whose steps do nothing yet."""
+    monkeypatch.setattr(replacement, "FOLDER", tmp_path)
     monkeypatch.setattr(replacement, "check_fit", Mock())
     for step in ("_stage", "_fill_stores", "_swap", "_forget", "_start_users"):
         monkeypatch.setattr(Replacement, step, Mock())
@@ -73,3 +76,16 @@ def test_whatever_hinders_it_from_going_back_is_told_too_and_the_mark_stays(
     assert "the first cause; and going back failed too" in caught.value.cause
     assert told in caught.value.cause
     assert marker.is_set(restore.client, "whatsapp-dev")
+
+
+def test_a_run_that_began_just_before_a_restore_is_seen_before_anything_is_stopped(
+    restore: Replacement, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stores = Mock()
+    monkeypatch.setattr(Replacement, "_fill_stores", stores)
+    monkeypatch.setattr(Replacement, "_stage", lambda *_: None if (tmp_path / ".state").exists() else at_work(tmp_path, "dev", monkeypatch))
+    monkeypatch.setattr(Replacement, "_go_back", Mock())
+    with pytest.raises(OperatorError, match="has the data that it had") as caught:
+        restore.run("archive.tar")
+    assert "Another run is at work on stack dev" in caught.value.cause
+    stores.assert_not_called()

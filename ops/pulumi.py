@@ -13,6 +13,7 @@ import tempfile
 from typing import IO, TYPE_CHECKING
 
 from ops.errors import OperatorError, Stopped
+from ops.interrupts import heeded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -108,8 +109,7 @@ def _forwarding(process: subprocess.Popen[bytes], progress: Progress) -> Iterato
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGINT)
 
-    wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, forward) for number in wanted}
+    before = {number: signal.signal(number, forward) for number in heeded()}
     try:
         yield stops
     finally:

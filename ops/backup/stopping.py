@@ -7,22 +7,16 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ops.backup.telling import warn
+from ops.interrupts import heeded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-_ASKED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-def _heeded() -> list[signal.Signals]:
-    """Those that whoever began this did not have ignored, as `nohup` does."""
-    return [number for number in _ASKED if signal.getsignal(number) is not signal.SIG_IGN]
-
 
 def end_in_peace() -> None:
     """Let each way of asking be the same as Ctrl-C: what was begun is undone."""
-    for number in _heeded():
+    for number in heeded():
         signal.signal(number, signal.default_int_handler)
 
 
@@ -44,7 +38,7 @@ def held_back(why: str) -> Iterator[list[int]]:
         asked.append(number)
         warn(why, "yellow")
 
-    before = {number: signal.signal(number, note) for number in _heeded()}
+    before = {number: signal.signal(number, note) for number in heeded()}
     try:
         yield asked
     finally:

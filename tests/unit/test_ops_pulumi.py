@@ -7,6 +7,7 @@ import sys
 import textwrap
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,14 @@ from ops.pulumi import run_quietly, run_told
 from ops.session import Session
 
 FOLDER = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_ignored() -> Iterator[None]:
+    """Whoever runs the tests in the background may have had Ctrl-C ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def session(tmp_path: Path, script: str) -> Session:
@@ -88,7 +97,7 @@ def test_an_interrupt_reaches_pulumi_once_and_is_told_as_a_stop(tmp_path: Path) 
         wait_for(tmp_path / "up")
         os.kill(os.getpid(), signal.SIGINT)
 
-    before = signal.getsignal(signal.SIGINT)  # a shell's background job ignores it
+    before = signal.getsignal(signal.SIGINT)
     threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(Stopped):
         run_told(session(tmp_path, script), ["up"], Progress())
@@ -96,6 +105,21 @@ def test_an_interrupt_reaches_pulumi_once_and_is_told_as_a_stop(tmp_path: Path) 
     assert count == "1", "twice would make Pulumi drop its work and orphan what it makes"
     assert own_group == "True", "in our group, the terminal's own Ctrl-C would reach it beside ours, and its plugins too"
     assert signal.getsignal(signal.SIGINT) is before, "the handler was not put back"
+
+
+def test_a_hangup_that_nohup_has_ignored_stops_nothing(tmp_path: Path) -> None:
+    script = """
+        os.kill(os.getppid(), signal.SIGHUP)
+        print(json.dumps({"summaryEvent": {"result": "succeeded", "resourceChanges": {"create": 2}}}))
+    """
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        progress = Progress()
+        run_told(session(tmp_path, script), ["up"], progress)
+        assert progress.changed == 2
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent died")

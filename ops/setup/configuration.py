@@ -7,6 +7,7 @@ import os
 import subprocess
 from typing import TYPE_CHECKING
 
+from ops.checkpoint import PULUMI_PROJECT
 from ops.setup.errors import SetupError
 from ops.setup.report import tail
 from stack.reading import UnreadableError, text_of
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-PROJECT_NAME = "whatsapp"
-_PREFIX = f"{PROJECT_NAME}:"
+_PREFIX = f"{PULUMI_PROJECT}:"
 
 
 def configuration_of(project: Path, stack: str) -> dict[str, str]:

@@ -9,8 +9,9 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
+from ops import checkpoint
 from ops.setup import places
-from ops.setup.configuration import PROJECT_NAME, wrong_passphrase
+from ops.setup.configuration import wrong_passphrase
 from ops.setup.report import run, say
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _SALT_LINE = re.compile(r"^encryptionsalt:[ \t]*(\S*)", re.MULTILINE)
 
 def drop_broken_side_files(project: Path) -> None:
     """Remove the empty `.attrs` files that a killed run of bare `pulumi` can leave: with one, the state beside it is not read."""
-    for file in (places.state(project) / ".pulumi" / "stacks" / PROJECT_NAME).glob("*.attrs"):
+    for file in (places.state(project) / ".pulumi" / "stacks" / checkpoint.PULUMI_PROJECT).glob("*.attrs"):
         if file.stat().st_size == 0:
             file.unlink(missing_ok=True)
 
@@ -66,7 +67,7 @@ def _remembered_salt(project: Path, stack: str) -> str | None:
 
 def state_file(project: Path, stack: str) -> Path:
     """Where the local backend keeps a stack."""
-    return places.state(project) / ".pulumi" / "stacks" / PROJECT_NAME / f"{stack}.json"
+    return checkpoint.stack_file(places.state(project), stack)
 
 
 def ensure_git_filter(project: Path) -> None:

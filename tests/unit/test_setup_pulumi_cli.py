@@ -1,6 +1,7 @@
 """Which Pulumi is used: the one on PATH when it serves, else the official one, else the one built here."""
 
 import os
+import re
 import shutil
 from collections.abc import Collection
 from pathlib import Path
@@ -110,3 +111,9 @@ def test_the_toolchain_in_the_path_of_a_prepared_shell_does_not_pass_for_the_use
 )
 def test_versions_are_compared_as_numbers(text: str, numbers: tuple[int, ...]) -> None:
     assert pulumi_cli.version_numbers(text) == numbers
+
+
+def test_the_official_installer_and_the_toolchain_bring_the_same_version() -> None:
+    modules = (Path(__file__).parents[2] / "toolchain" / "go.mod").read_text()
+    versions = set(re.findall(r"^\s*(?:require )?github\.com/pulumi/pulumi/(?:pkg|sdk)/v3 v(\S+)", modules, re.MULTILINE))
+    assert versions == {pulumi_cli.OFFICIAL}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import select
+import sys
 import threading
 import time
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TextIO
 
 import click
 
@@ -111,13 +113,22 @@ def _past(client: DockerClient, container: SeenContainer, tail: int | None, begi
 
 
 def _follow(client: DockerClient, stack: str, service: str, painter: _Painter, since: float) -> None:
-    """One thread for each running container; a container that is new, or was started again, gets one too."""
+    """One thread for each running container; a container that is new, or was started again, gets one too.
+
+    Raises:
+        BrokenPipeError: nobody reads any more, as behind `| head`.
+    """
     listeners: dict[str, threading.Thread] = {}
+    unread = threading.Event()
 
     def listen(container: SeenContainer, begin: float) -> None:
         stream = client.api.logs(container.id, timestamps=True, stream=True, follow=True, since=begin)
         for raw in stream:
-            painter.write(split(raw, label(container)))
+            try:
+                painter.write(split(raw, label(container)))
+            except BrokenPipeError:
+                unread.set()
+                return
 
     while True:
         begin = since
@@ -127,4 +138,12 @@ def _follow(client: DockerClient, stack: str, service: str, painter: _Painter, s
             if container.state == "running" and (known is None or not known.is_alive()):
                 listeners[container.id] = threading.Thread(target=listen, args=(container, begin), daemon=True)
                 listeners[container.id].start()
-        time.sleep(_LOOK_AGAIN_SECONDS)
+        if unread.wait(_LOOK_AGAIN_SECONDS) or _is_unread(sys.stdout):
+            raise BrokenPipeError
+
+
+def _is_unread(output: TextIO) -> bool:
+    """Whether the reader of a pipe has gone: services that have nothing to say would never find out."""
+    poll = select.poll()
+    poll.register(output, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))

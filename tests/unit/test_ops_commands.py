@@ -5,7 +5,6 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ from ops.__main__ import commands, main
 from ops.checkpoint import Checkpoint, KnownContainer
 from ops.engine import SeenContainer
 from ops.errors import OperatorError, Stopped
-from ops.logs import Line, label, moment, split
 from ops.session import project_name, settings_file
 from ops.setup import SetupError
 from ops.tasks import image_urns, with_setting
@@ -179,12 +177,6 @@ def test_the_summary_shows_where_each_service_is() -> None:
     ]
 
 
-def test_log_lines_carry_their_service_and_keep_their_text() -> None:
-    assert split(b"2026-01-01T00:00:00.5Z GET / 200  ok\r\n", "app") == Line("2026-01-01T00:00:00.5Z", "app", "GET / 200  ok")
-    assert label(APP) == "app"
-    assert label(replace(APP, number=2)) == "app-2"
-
-
 def test_a_command_inside_a_container_is_run_on_the_engine_of_all_other_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, str] = {}
     monkeypatch.setattr(engine, "connect", lambda: None)
@@ -221,15 +213,3 @@ def test_every_way_to_fail_ends_in_words_and_an_exit_code(
     said = capsys.readouterr().err
     assert word.lower() in said.lower()
     assert "Traceback" not in said
-
-
-@pytest.mark.parametrize(("since", "age"), [("90s", 90), ("10m", 600), ("2h", 7200), ("1d", 86400), ("2026-11-22T11:59:00+00:00", 60)])
-def test_logs_begin_at_an_age_or_a_moment(since: str, age: int) -> None:
-    now = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-    assert moment(since, now) == now.timestamp() - age
-
-
-def test_what_is_neither_age_nor_moment_is_refused_with_examples() -> None:
-    with pytest.raises(OperatorError, match="no age") as refused:
-        moment("yesterday", datetime.now(UTC))
-    assert "10m" in refused.value.mend

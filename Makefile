@@ -2,7 +2,7 @@
 STACK ?= dev
 # What is given reaches a command through its environment, as it was typed: neither make nor a shell finds anything in it to expand. Only CMD
 # and ARGS are pieces of a shell's line.
-given := APP DIR FILE FORMAT IMAGE KEY OUT PAGE SERVICE SINCE STACK URL
+given := APP DIR FILE FORMAT IMAGE KEY NUMBER OUT PAGE SERVICE SINCE STACK URL
 $(foreach name,$(given),$(if $(filter command,$(origin $(name))),$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 export STACK
 # Its own Python where it is there: one found through a version manager takes longer to start than all else together.
@@ -63,8 +63,8 @@ open:  ## Open a page in the browser: PAGE=app, rabbitmq-ui, minio-console ...
 logs:  ## Follow the logs of all services, or of one [SERVICE=db SINCE=10m FOLLOW=0]
 	@$(ops) logs $(stack) $(service) $(if $(SINCE),--since "$$SINCE") $(if $(filter 0,$(FOLLOW)),--no-follow)
 
-exec:  ## Run a command in a container: SERVICE=app CMD="python -V"; a shell without CMD
-	@$(ops) exec $(stack) $(service) -- $(CMD)
+exec:  ## Run a command in a container: SERVICE=app CMD="python -V" [NUMBER=2]; a shell without CMD
+	@$(ops) exec $(stack) $(service) $(if $(NUMBER),--number "$$NUMBER") -- $(CMD)
 
 psql:  ## Open psql on db, or on SERVICE=evolution_postgres
 	@$(ops) psql $(stack) $(service)
@@ -105,7 +105,7 @@ graph:  ## Draw the topology: FORMAT=svg or mermaid, OUT=file
 compose:  ## Write an equivalent compose file, in DIR or compose/STACK
 	@$(ops) compose $(stack) $(if $(DIR),--folder "$$DIR")
 
-test:  ## Everything that a change can break: lint, types, unit, application, contract, end-to-end and fault tests
+test:  ## Lint, types, unit, application, contract and end-to-end tests, one fault of each kind; no whole backups
 	@$(ops) test
 
 lint:  ## Lint rules, format, types
@@ -129,5 +129,5 @@ test-faults:  ## Damage each service in many ways: what is told, what is lost, w
 bench:  ## Measure set-up, start, no-op, stop, idle memory and CPU
 	@$(ops) bench
 
-lock:  ## Pin all requirements again
-	@$(ops) lock
+lock:  ## Pin the requirements, those that are new; all at their newest versions with UPGRADE=1
+	@$(ops) lock $(if $(filter 1,$(UPGRADE)),--upgrade)

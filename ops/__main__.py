@@ -129,12 +129,13 @@ def logs(stack: str, service: str, tail: int | None, since: str, follow: bool) -
 @commands.command(name="exec", context_settings={"ignore_unknown_options": True})
 @_stack
 @click.option("--service", default="app", show_default=True)
+@click.option("--number", type=click.IntRange(1), default=1, show_default=True, help="Which of several containers of the service.")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
-def run_inside(stack: str, service: str, command: tuple[str, ...]) -> None:
+def run_inside(stack: str, service: str, number: int, command: tuple[str, ...]) -> None:
     """Run a command in a service's container; a shell when none is given."""
     from ops.containers import run_inside
 
-    sys.exit(run_inside(stack, service, command or ("sh",)))
+    sys.exit(run_inside(stack, service, command or ("sh",), number))
 
 
 @commands.command(context_settings={"ignore_unknown_options": True})
@@ -143,9 +144,9 @@ def run_inside(stack: str, service: str, command: tuple[str, ...]) -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def psql(stack: str, service: str, arguments: tuple[str, ...]) -> None:
     """Open psql on a database (db or evolution_postgres)."""
-    from ops.containers import PSQL, run_inside
+    from ops.containers import psql
 
-    sys.exit(run_inside(stack, service, ("sh", "-c", PSQL, "psql", *arguments)))
+    sys.exit(psql(stack, service, arguments))
 
 
 @commands.command()
@@ -188,11 +189,12 @@ def scale(stack: str, app: int) -> None:
 
 
 @commands.command()
-def lock() -> None:
-    """Pin all requirements again."""
+@click.option("--upgrade", is_flag=True, help="At the newest versions; without it, what is pinned stays where it can.")
+def lock(upgrade: bool) -> None:
+    """Pin all requirements."""
     from ops.tasks import lock
 
-    lock()
+    lock(upgrade)
 
 
 @commands.command()
@@ -218,7 +220,7 @@ _checks("test-app", "Tests of the application and the simulator.")
 _checks("contract", "Tests of Evolution API's contract, on the simulator or on a real one.")
 _checks("test-e2e", "Tests on the real engine.")
 _checks("test-faults", "What goes wrong, what is told of it, and that `up` mends it.")
-_checks("test", "Everything: lint, types, all tests.")
+_checks("test", "Lint, types and all tests, but of test-faults one of each kind, and of test-e2e none of whole backups.")
 
 
 for operation in (*OPERATIONS, *BACKUPS):

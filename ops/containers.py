@@ -13,6 +13,7 @@ from ops.console import columns, say
 from ops.errors import OperatorError
 from ops.refusals import explained
 from ops.session import FOLDER, project_name, state_folder
+from stack.vocabulary import ServiceName
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,25 +22,40 @@ if TYPE_CHECKING:
 
     from ops.engine import SeenContainer
 
-PSQL = 'PGPASSWORD="$(cat /run/secrets/postgres_password)" exec psql -h "$(hostname)" -U "$POSTGRES_USER" -d "$POSTGRES_DB" "$@"'
+_PSQL = 'PGPASSWORD="$(cat /run/secrets/postgres_password)" exec psql -h "$(hostname)" -U "$POSTGRES_USER" -d "$POSTGRES_DB" "$@"'
 """Over the container's own address, where the password is really asked for."""
+
+_DATABASES = (ServiceName.DB, ServiceName.EVOLUTION_POSTGRES)
+
+
+class NotUpError(OperatorError):
+    """A stack has no containers."""
+
+    def __init__(self, stack: str) -> None:
+        super().__init__(f"Stack {stack} has no containers.", mend=f"Bring it up: make up STACK={stack}")
 
 
 def of_stack(client: DockerClient, stack: str, service: str = "") -> list[SeenContainer]:
-    """The stack's containers, or those of one service.
+    """The containers of the stack's services, or of one service. What a killed upgrade or restore left is none of them.
 
     Raises:
-        OperatorError: there are none.
+        NotUpError: there are none.
+        OperatorError: the stack has no such service.
     """
     project = project_name(FOLDER, stack, checkpoint.read(state_folder(FOLDER), stack))
-    found = [container for container in engine.containers(client, project) if container.stack == stack]
+    found = [container for container in engine.containers(client, project) if container.stack == stack and is_service(container)]
     if not found:
-        raise OperatorError(f"Stack {stack} has no containers.", mend=f"Bring it up: make up STACK={stack}")
+        raise NotUpError(stack)
     chosen = [container for container in found if service in {"", container.service}]
     if not chosen:
         names = ", ".join(dict.fromkeys(container.service for container in found))
         raise OperatorError(f"Stack {stack} has no service '{service}'.", mend=f"Its services: {names}")
     return chosen
+
+
+def is_service(container: SeenContainer) -> bool:
+    """Whether it serves the stack, and does not help with a restore or an upgrade."""
+    return container.service in set(ServiceName)
 
 
 def ps(stack: str) -> None:
@@ -69,6 +85,17 @@ def run_inside(stack: str, service: str, command: Sequence[str], number: int = 1
         arguments = [cli, "exec", "--interactive", *terminal, container.id, *command]
         os.execve(cli, arguments, {**os.environ, **engine.chosen()})  # noqa: S606 - so that the terminal is its own
     return _without_cli(client, container.id, command)
+
+
+def psql(stack: str, service: str, arguments: Sequence[str]) -> int:
+    """Open psql on a database; its exit code.
+
+    Raises:
+        OperatorError: the service is no database, isn't there or doesn't run.
+    """
+    if service not in _DATABASES:
+        raise OperatorError(f"'{service}' is no database.", mend=f"Databases: {', '.join(_DATABASES)}")
+    return run_inside(stack, service, ("sh", "-c", _PSQL, "psql", *arguments))
 
 
 def _without_cli(client: DockerClient, container: str, command: Sequence[str]) -> int:

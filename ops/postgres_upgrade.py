@@ -22,7 +22,7 @@ from ops.errors import OperatorError
 from ops.local_images import build
 from ops.postgres_copy import Copy
 from ops.pulumi import run_quietly
-from ops.session import open_session, settings_file, stack_settings
+from ops.session import open_session, settings_file, stack_settings, write_settings
 from ops.tasks import with_setting
 from ops.up import up
 from stack.images import LOCAL_PREFIX, postgres_built_here
@@ -163,8 +163,5 @@ def _flip(session: Session, service: ServiceName, image: str, volume: str) -> No
     text = file.read_text(encoding="utf-8") if file.is_file() else ""
     for setting, value in ((f"{PREFIXES[service]}_IMAGE", image), (f"{PREFIXES[service]}_VOLUME", volume)):
         text = with_setting(text, setting, value)
-    new = file.with_name(f"{file.name}.new")
-    new.write_text(text, encoding="utf-8")
-    new.chmod(file.stat().st_mode & 0o777 if file.is_file() else 0o600)
-    new.replace(file)
+    write_settings(file, text)
     say(f"{PREFIXES[service]}_IMAGE={image} and {PREFIXES[service]}_VOLUME={volume} are now in {file.name}")

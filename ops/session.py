@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,3 +102,26 @@ def settings_file(folder: Path, stack: str) -> Path:
     from ops.setup.configuration import configuration_of  # noqa: PLC0415
 
     return folder / settings_file_name(stack, configuration_of(folder, stack))
+
+
+def write_settings(file: Path, text: str) -> None:
+    """Replace what a settings file holds, in one step: whatever interrupts it, a full disk too, leaves the old content or the new.
+
+    Its owner and mode stay, and a link stays one. A new file is for its owner alone.
+    """
+    target = file.resolve()
+    new = target.with_name(f"{target.name}.new")
+    before = target.stat() if target.is_file() else None
+    try:
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        if before is not None:
+            with contextlib.suppress(PermissionError):  # another's file, in a folder that is ours too
+                os.chown(new, before.st_uid, before.st_gid)
+            new.chmod(before.st_mode & 0o777)
+        new.replace(target)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise

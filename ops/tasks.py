@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ops import checkpoint
 from ops.console import say
 from ops.errors import OperatorError
-from ops.session import FOLDER, settings_file, stack_settings, state_folder
+from ops.session import FOLDER, settings_file, stack_settings, state_folder, write_settings
 from ops.up import up
 from stack.reading import UnreadableError, text_of
 
@@ -43,7 +43,7 @@ def scale(stack: str, replicas: int) -> None:
     after = with_setting(before, REPLICAS, str(replicas))
     stack_settings(FOLDER, stack, after)
     if after != before:
-        file.write_text(after, encoding="utf-8")
+        write_settings(file, after)
         say(f"{REPLICAS}={replicas} is now in {file.name}")
     up(stack)
 
@@ -80,8 +80,11 @@ def image_urns(known: checkpoint.Checkpoint, service: str) -> list[str]:
     return sorted(found)
 
 
-def lock() -> None:
-    """Pin all requirements again, at the newest versions that go together.
+def lock(upgrade: bool) -> None:
+    """Pin all requirements: what is pinned stays, unless what is asked for now speaks against it.
+
+    Args:
+        upgrade: pin everything anew, at the newest versions that go together.
 
     Raises:
         OperatorError: uv can't resolve them.
@@ -89,13 +92,14 @@ def lock() -> None:
     uv = shutil.which("uv") or _own_uv()
     for folder in (*_REQUIREMENTS, *_APART):
         alone = folder == "tests" or folder in _APART
-        _pin(uv, FOLDER / folder, [] if alone else ["--constraint", "tests/requirements.txt"])
+        more = ["--upgrade"] if upgrade else []
+        _pin(uv, FOLDER / folder, more if alone else [*more, "--constraint", "tests/requirements.txt"])
 
 
 def _pin(uv: str, folder: Path, more: list[str]) -> None:
     source, target = (str((folder / f"requirements.{end}").relative_to(FOLDER)) for end in ("in", "txt"))
     say(f"pinning {target}")
-    shape = ["--upgrade", "--quiet", "--no-header", "--annotation-style", "line", "--python-version", "3.11"]
+    shape = ["--quiet", "--no-header", "--annotation-style", "line", "--python-version", "3.11"]
     done = subprocess.run([uv, "pip", "compile", *shape, *more, source, "--output-file", target], cwd=FOLDER, check=False)
     if done.returncode:
         raise OperatorError(f"{source} could not be pinned; see uv's message above.", mend=f"{target} is as it was.")

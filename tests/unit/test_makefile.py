@@ -64,6 +64,7 @@ def test_the_contract_is_tested_at_the_url_and_with_the_key_that_were_typed(fold
         ("rotate", "SERVICE", "--service"),
         ("logs", "SINCE", "--since"),
         ("open", "PAGE", "--page"),
+        ("exec", "NUMBER", "--number"),
         ("scale", "APP", "--app"),
         ("upgrade-postgres", "IMAGE", "--image"),
         ("graph", "FORMAT", "--format"),
@@ -85,4 +86,10 @@ def test_what_is_not_given_is_left_to_the_command(folder: Path) -> None:
 
 def test_a_command_and_arguments_are_pieces_of_a_command_line(folder: Path) -> None:
     assert made(folder, "exec", 'CMD=python -c "print(1)"')[0] == ["exec", "--stack", "dev", "--", "python", "-c", "print(1)"]
+    assert made(folder, "exec", "NUMBER=2", "CMD=env")[0] == ["exec", "--stack", "dev", "--number", "2", "--", "env"]
     assert made(folder, "test-unit", "ARGS=-k 'a or b'")[0] == ["test-unit", "-k", "a or b"]
+
+
+def test_requirements_are_pinned_anew_only_when_that_is_asked_for(folder: Path) -> None:
+    assert made(folder, "lock")[0] == ["lock"]
+    assert made(folder, "lock", "UPGRADE=1")[0] == ["lock", "--upgrade"]

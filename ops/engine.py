@@ -79,10 +79,12 @@ def connect(variables: Mapping[str, str] | None = None) -> DockerClient:
     try:
         return docker.from_env(environment=environment, version="auto", timeout=60)
     except DockerException as error:
-        where = environment.get("DOCKER_HOST", "unix:///var/run/docker.sock")
-        raise OperatorError(
-            f"No Docker engine answers at {where}.", f"{error}", "Start it, or run `make setup`, which says what is missing."
-        ) from error
+        from ops.setup.engine import DEFAULT_HOST, mend_of, problem_of  # noqa: PLC0415
+
+        where = environment.get("DOCKER_HOST", DEFAULT_HOST)
+        problem = problem_of(where)
+        cause, mend = f"It {problem}." if problem else str(error), mend_of(problem)
+        raise OperatorError(f"No Docker engine answers at {where}.", cause, f"{mend[0].upper()}{mend[1:]}.") from error
 
 
 def chosen() -> dict[str, str]:

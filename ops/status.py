@@ -27,10 +27,14 @@ from ops.stats import MIB, cpu_percent, memory_mib
 if TYPE_CHECKING:
     from docker import DockerClient
 
+    from ops.checkpoint import KnownContainer
     from ops.engine import SeenContainer
 
 _REFRESH_SECONDS = 2.0
 _HEADINGS = ("SERVICE", "REPLICA", "STATE", "HEALTH", "SINCE", "RESTARTS", "CPU", "MEMORY", "PORTS", "IMAGE")
+_LEFT_OUT = ("IMAGE", "PORTS", "SINCE", "CPU", "MEMORY", "REPLICA")
+"""Where the table is too wide, in this order: what is left is read whole."""
+_GAP = 2
 _COLOURS = {"healthy": "green", "starting": "yellow", "unhealthy": "red"}
 
 
@@ -39,7 +43,7 @@ class Status:
     """One container, now.
 
     Attributes:
-        state: the engine's word: running, exited, paused, restarting, created or dead.
+        state: the engine's word: running, exited, paused, restarting, created or dead; or gone, when it should be there.
         health: healthy, starting or unhealthy; empty without a health check, or when it doesn't run.
         since: when it was last started or ended, as ISO 8601 in UTC.
         restarts: by the engine, because it had ended by itself.
@@ -70,7 +74,7 @@ class Status:
 
 
 def status(stack: str, as_json: bool, live: bool) -> int:
-    """Show the table; the exit code says whether all run, none is unhealthy, and no restore leaves the data in pieces.
+    """Show the table; the exit code says whether all are there and run, none is unhealthy, and no restore leaves the data in pieces.
 
     Args:
         stack: the stack's name.
@@ -81,17 +85,19 @@ def status(stack: str, as_json: bool, live: bool) -> int:
     found = of_stack(client, stack)
     if wrong := marker.found(client, found[0].project, stack):
         complain(" ".join(wrong.lines))
-    seen = look(client, stack)
+    seen = with_gone(look(client, stack), stack)
     if as_json:
         say(json.dumps([asdict(each) for each in seen], indent=2))
     elif live and sys.stdout.isatty():
-        with Live(table(seen), auto_refresh=False, screen=False) as screen:
+        with Live(auto_refresh=False, screen=False) as screen:
+            screen.update(table(seen, screen.console.width), refresh=True)
             while True:
                 time.sleep(_REFRESH_SECONDS)
-                seen = look(client, stack)
-                screen.update(table(seen), refresh=True)
+                seen = with_gone(look(client, stack), stack)
+                screen.update(table(seen, screen.console.width), refresh=True)
     else:
-        Console(width=None if sys.stdout.isatty() else 200).print(table(seen))
+        console = Console(width=None if sys.stdout.isatty() else 200)
+        console.print(table(seen, console.width))
     return 0 if wrong is None and all(is_well(each) for each in seen) else 1
 
 
@@ -106,19 +112,46 @@ def look(client: DockerClient, stack: str) -> list[Status]:
         return [each for each in pool.map(lambda container: _status(client, container), found) if each is not None]
 
 
+def with_gone(seen: list[Status], stack: str) -> list[Status]:
+    """What was seen, and the containers that the stack's state has beside it: somebody removed them."""
+    there = {each.container for each in seen}
+    gone = [_gone(known) for known in checkpoint.read(state_folder(FOLDER), stack).containers if known.service and known.name not in there]
+    return sorted([*seen, *gone], key=lambda each: (each.service, each.replica))
+
+
 def is_well(seen: Status) -> bool:
     """Whether it runs, and its health check doesn't say otherwise."""
     return seen.state == "running" and seen.health != "unhealthy"
 
 
-def table(seen: list[Status]) -> Table:
-    """The table for people."""
-    drawn = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in _HEADINGS:
+def table(seen: list[Status], width: int) -> Table:
+    """The table for people, of the columns that find room in `width`."""
+    rows = [dict(zip(_HEADINGS, _cells(each), strict=True)) for each in seen]
+    shown = _fitting(rows, width)
+    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP // 2))
+    for heading in shown:
         drawn.add_column(heading, justify="right" if heading in {"RESTARTS", "CPU", "MEMORY"} else "left", no_wrap=heading != "PORTS")
-    for each in seen:
-        drawn.add_row(*_cells(each))
+    for row in rows:
+        drawn.add_row(*(row[heading] for heading in shown))
     return drawn
+
+
+def _fitting(rows: list[dict[str, str | Text]], width: int) -> list[str]:
+    """The headings of the columns to show. Ports may stand below each other."""
+    shown = list(_HEADINGS)
+    widths = {
+        heading: max(len(part) for cell in (heading, *(str(row[heading]) for row in rows)) for part in _unbroken(heading, cell))
+        for heading in _HEADINGS
+    }
+    for heading in _LEFT_OUT:
+        if sum(widths[each] + _GAP for each in shown) - _GAP <= width:
+            break
+        shown.remove(heading)
+    return shown
+
+
+def _unbroken(heading: str, cell: str) -> list[str]:
+    return cell.split(" ") if heading == "PORTS" else [cell]
 
 
 def _cells(seen: Status) -> tuple[str | Text, ...]:
@@ -177,6 +210,26 @@ def _status(client: DockerClient, container: SeenContainer) -> Status | None:
         image=image_name(client, details["Image"], container.project),
         failing=failing,
         last_check=_last_line(health["Log"][-1]["Output"]) if failing and health.get("Log") else "",
+    )
+
+
+def _gone(known: KnownContainer) -> Status:
+    number = known.name.rpartition("-")[2]
+    return Status(
+        service=known.service,
+        replica=int(number) if number.isdigit() else 1,
+        container=known.name,
+        state="gone",
+        health="",
+        since="",
+        restarts=0,
+        exit_code=None,
+        out_of_memory=False,
+        cpu_percent=None,
+        memory_mib=None,
+        memory_limit_mib=0.0,
+        ports=(),
+        image="",
     )
 
 

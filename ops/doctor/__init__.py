@@ -11,12 +11,12 @@ from ops import engine
 from ops.backup import marker, services
 from ops.console import complain, count, say
 from ops.doctor.findings import Finding, Verdict, bad
-from ops.doctor.machine import machine
+from ops.doctor.machine import here, machine
 from ops.errors import OperatorError
 from ops.session import FOLDER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from docker import DockerClient
@@ -27,10 +27,11 @@ _MARKS = {Verdict.GOOD: ("ok  ", "green"), Verdict.WARNING: ("warn", "yellow"), 
 def doctor(stack: str, as_json: bool) -> int:
     """Look at the machine, at what the stack is to be and, when it is up, at how it is; 1 when something is bad."""
     # Here and not above: the guard has to be quick, and needs none of it.
+    from ops.containers import NotUpError  # noqa: PLC0415
     from ops.doctor.plans import plans  # noqa: PLC0415
     from ops.doctor.running import running  # noqa: PLC0415
+    from ops.doctor.state import against_state  # noqa: PLC0415
 
-    client = engine.connect()
     found: list[Finding] = []
 
     def tell(finding: Finding) -> None:
@@ -38,14 +39,36 @@ def doctor(stack: str, as_json: bool) -> int:
         if not as_json:
             _say(finding)
 
-    for finding in chain(machine(client, FOLDER), plans(client, FOLDER, stack)):
+    client = _connected(tell)
+    for finding in chain(machine(client, FOLDER) if client else here(FOLDER), plans(client, FOLDER, stack)):
         tell(finding)
     try:
-        for finding in chain(whole(client, services.project_of(stack), stack), running(client, stack)):
-            tell(finding)
-    except OperatorError as error:
+        if client:
+            for finding in chain(whole(client, services.project_of(stack), stack), running(client, stack), against_state(client, stack)):
+                tell(finding)
+    except NotUpError as error:
         if not as_json:
             say(" ".join(line.strip() for line in error.lines))
+    except OperatorError as error:
+        if str(error) not in {each.said for each in found}:  # else it is about settings that were found wrong already
+            tell(_told("stack", error))
+    return _concluded(found, as_json)
+
+
+def _connected(tell: Callable[[Finding], None]) -> DockerClient | None:
+    try:
+        return engine.connect()
+    except OperatorError as error:
+        tell(_told("engine", error))
+        return None
+
+
+def _told(subject: str, error: OperatorError) -> Finding:
+    return bad(subject, f"{error.what} {error.cause}".strip(), error.mend)
+
+
+def _concluded(found: list[Finding], as_json: bool) -> int:
+    """Say what was found in all; the exit code."""
     wrong, warned = (sum(1 for each in found if each.verdict is verdict) for verdict in (Verdict.BAD, Verdict.WARNING))
     if as_json:
         say(json.dumps([asdict(each) for each in found], indent=2))

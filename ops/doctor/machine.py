@@ -32,15 +32,23 @@ _CLOCK_SECONDS = 30
 
 
 def machine(client: DockerClient, folder: Path) -> Iterator[Finding]:
-    """Look at the engine, at the disks of the engine and of `folder`, at memory, the sources and the clock."""
+    """Look at the engine, its disk, memory and clock, and at what `here` looks at."""
     before = datetime.now(UTC)
     info = client.info()
     yield engine_version(client.api.api_version, info)
-    yield from _disks(info, folder)
+    root = Path(info.get("DockerRootDir") or "/")
+    if root.is_dir():  # else the engine is on another machine
+        yield _disk("disk of the engine", root)
     yield memory(info["MemTotal"] / _GIB)
+    yield clock(info.get("SystemTime", ""), before, datetime.now(UTC))
+    yield from here(folder)
+
+
+def here(folder: Path) -> Iterator[Finding]:
+    """Look at what needs no engine: the disk of `folder`, and its sources."""
+    yield _disk("disk of the project", folder)
     if sys.platform == "linux":  # elsewhere the engine's own machine gives everybody what it mounts from here
         yield sources(folder)
-    yield clock(info.get("SystemTime", ""), before, datetime.now(UTC))
 
 
 def engine_version(api: str, info: dict[str, Any]) -> Finding:
@@ -52,11 +60,8 @@ def engine_version(api: str, info: dict[str, Any]) -> Finding:
     return good("engine", said)
 
 
-def _disks(info: dict[str, Any], folder: Path) -> Iterator[Finding]:
-    root = Path(info.get("DockerRootDir") or "/")
-    if root.is_dir():  # else the engine is on another machine
-        yield disk("disk of the engine", root, shutil.disk_usage(root).free / _GIB)
-    yield disk("disk of the project", folder, shutil.disk_usage(folder).free / _GIB)
+def _disk(subject: str, place: Path) -> Finding:
+    return disk(subject, place, shutil.disk_usage(place).free / _GIB)
 
 
 def disk(subject: str, place: Path, free_gib: float) -> Finding:

@@ -25,8 +25,14 @@ if TYPE_CHECKING:
     from stack.settings import Settings
 
 
-def plans(client: DockerClient, folder: Path, stack: str) -> Iterator[Finding]:
-    """Look at everything that `up` would look at before it creates something, and at what it would fetch."""
+def plans(client: DockerClient | None, folder: Path, stack: str) -> Iterator[Finding]:
+    """Look at everything that `up` would look at before it creates something, and at what it would fetch.
+
+    Args:
+        client: of the engine; without one, what it would be asked is left out.
+        folder: the project.
+        stack: the stack's name.
+    """
     yield _passphrase(folder, stack)
     try:
         file = settings_file(folder, stack)
@@ -35,8 +41,9 @@ def plans(client: DockerClient, folder: Path, stack: str) -> Iterator[Finding]:
         yield bad("settings", str(error), "correct what is named")
         return
     yield good("settings", f"{file.name} is fine" if file.is_file() else f"defaults; there is no {file.name}")
-    yield _ports(client, settings)
-    yield from _images(client, settings)
+    if client is not None:
+        yield _ports(client, settings)
+        yield from _images(client, settings)
 
 
 def _passphrase(folder: Path, stack: str) -> Finding:

@@ -30,7 +30,7 @@ def running(client: DockerClient, stack: str) -> Iterator[Finding]:
     """Look at every container of the stack.
 
     Raises:
-        OperatorError: there are none.
+        NotUpError: there are none.
     """
     seen = look(client, stack)
     with ThreadPoolExecutor(max_workers=len(seen) + 3) as pool:

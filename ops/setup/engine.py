@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 _WHAT = "the Docker engine"
 _LOG = Path("/var/log/dockerd.log")
+_NOT_LET_IN = "does not let this user in"
 _SECONDS_TO_ANSWER = 5.0
 _SECONDS_TO_START = 60.0
 
@@ -63,12 +64,12 @@ def ensure(environment: Mapping[str, str]) -> Engine:
     """
     given = host_of(environment, Path.home())
     if given is not None:
-        problem = _problem(given)
+        problem = problem_of(given)
         if problem:
             mend = "start that engine, or unset DOCKER_HOST (or switch the Docker context) to use this machine's own"
             raise SetupError(_WHAT, f"{given}, which DOCKER_HOST or the Docker context names, {problem}", mend)
         return Engine(given, {"DOCKER_HOST": given})
-    problems = {host: _problem(host) for host in _local_hosts(environment)}
+    problems = {host: problem_of(host) for host in _local_hosts(environment)}
     for host, problem in problems.items():
         if not problem:
             return Engine(host, _named(host))
@@ -81,7 +82,7 @@ def variables_of(environment: Mapping[str, str]) -> dict[str, str]:
     given = host_of(environment, Path.home())
     if given is not None:
         return {"DOCKER_HOST": given}
-    return _named(next((host for host in _local_hosts(environment) if not _problem(host)), DEFAULT_HOST))
+    return _named(next((host for host in _local_hosts(environment) if not problem_of(host)), DEFAULT_HOST))
 
 
 def _named(host: str) -> dict[str, str]:
@@ -110,7 +111,7 @@ def _local_hosts(environment: Mapping[str, str]) -> list[str]:
     return hosts
 
 
-def _problem(host: str) -> str:
+def problem_of(host: str) -> str:
     """Why the engine at `host` can't be used, as the rest of a sentence; empty when it answers."""
     try:
         if host.startswith("unix://"):
@@ -118,7 +119,7 @@ def _problem(host: str) -> str:
             return "" if status == http.client.OK else f"answers with status {status}"
         _sdk(Engine(host, {})).ping()
     except PermissionError:
-        return "does not let this user in"
+        return _NOT_LET_IN
     except FileNotFoundError:
         return "is not there"
     except Exception as error:  # noqa: BLE001  the SDK lets its libraries' exceptions through; each means that it can't be reached
@@ -126,11 +127,17 @@ def _problem(host: str) -> str:
     return ""
 
 
+def mend_of(problem: str) -> str:
+    """What to do about a problem of an engine."""
+    if problem == _NOT_LET_IN:
+        return f"run `sudo usermod -aG docker {os.environ.get('USER', '$USER')}` and log in again, or run this as root"
+    return "start it, or run `make setup`, which does so where it may, and else says what is missing"
+
+
 def _make(problem: str) -> None:
     """Install what is missing of the system's engine and start it."""
-    if "let this user in" in problem:
-        mend = f"run `sudo usermod -aG docker {os.environ.get('USER', '$USER')}` and log in again, or run this as root"
-        raise SetupError(_WHAT, f"{DEFAULT_HOST} {problem}", mend)
+    if problem == _NOT_LET_IN:
+        raise SetupError(_WHAT, f"{DEFAULT_HOST} {problem}", mend_of(problem))
     installed = shutil.which("dockerd") is not None
     if os.geteuid() != 0:
         mend = (
@@ -146,7 +153,7 @@ def _make(problem: str) -> None:
     if Path("/run/systemd/system").is_dir():
         run(_WHAT, ["systemctl", "enable", "--now", "docker"], "see `journalctl -u docker`")
         _wait(None)
-    elif _problem(DEFAULT_HOST):  # the package may have started it
+    elif problem_of(DEFAULT_HOST):  # the package may have started it
         with _LOG.open("ab") as log:
             begin = log.tell()
             process = subprocess.Popen(["dockerd"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/")
@@ -157,7 +164,7 @@ def _make(problem: str) -> None:
 def _wait(process: subprocess.Popen[bytes] | None, begin: int = 0) -> None:
     """Wait until the engine answers; a failure shows the log from `begin` (in bytes) on."""
     deadline = time.monotonic() + _SECONDS_TO_START
-    while problem := _problem(DEFAULT_HOST):
+    while problem := problem_of(DEFAULT_HOST):
         ended = process is not None and process.poll() is not None
         if ended or time.monotonic() > deadline:
             said = f"; the end of {_LOG}:\n{tail(_LOG.read_bytes()[begin:].decode(errors='replace'))}" if process is not None else ""

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ops.engine import connect
+from ops.errors import OperatorError
 from ops.setup import engine
 from ops.setup.errors import SetupError
 
@@ -118,3 +119,15 @@ def test_a_socket_of_another_group_says_so(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(SetupError) as raised:
         engine.ensure({"DOCKER_CONFIG": "/nowhere"})
     assert "usermod -aG docker" in raised.value.mend
+
+
+def test_every_command_tells_a_user_who_may_not_use_the_engine_how_to_be_let_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_host: str, _path: str) -> tuple[int, bytes]:
+        raise PermissionError
+
+    monkeypatch.setattr(engine, "_get", refuse)
+    with pytest.raises(OperatorError) as raised:
+        connect({"DOCKER_HOST": f"unix://{tmp_path}/none.sock"})
+    assert raised.value.cause == "It does not let this user in."
+    assert "usermod -aG docker" in raised.value.mend
+    assert "tart it" not in raised.value.mend, "it runs"

@@ -1,14 +1,19 @@
 """What `make status` and `make upgrade` show."""
 
+import io
+import json
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
 from docker.errors import ImageNotFound
+from rich.console import Console
 
+from ops import checkpoint
 from ops import status as subject
 from ops.backup import marker
+from ops.checkpoint import Checkpoint, KnownContainer
 from ops.status import image_name
 from tests.unit.backup_samples import Volumes
 from tests.unit.test_doctor import seen
@@ -37,6 +42,7 @@ def test_after_an_interrupted_restore_the_status_says_so_however_well_all_servic
 ) -> None:
     engine: Any = Volumes()
     monkeypatch.setattr(marker, "FOLDER", tmp_path)
+    monkeypatch.setattr(subject, "FOLDER", tmp_path)
     monkeypatch.setattr("ops.engine.connect", lambda: engine)
     monkeypatch.setattr(subject, "of_stack", lambda *_: [Mock(project="whatsapp-dev")])
     monkeypatch.setattr(subject, "look", lambda *_: [seen()])
@@ -45,3 +51,62 @@ def test_after_an_interrupted_restore_the_status_says_so_however_well_all_servic
     engine.names.add(marker.volume("whatsapp-dev"))
     assert subject.status("dev", as_json, live=False) == 1
     assert "A restore of stack dev was interrupted" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_container_that_somebody_removed_has_its_row_and_is_not_well(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], as_json: bool
+) -> None:
+    def known(service: str, number: int = 1) -> KnownContainer:
+        return KnownContainer(service, f"whatsapp-dev-{service}-{number}", "whatsapp-dev", service, must_run=True, image_urns=())
+
+    monkeypatch.setattr("ops.engine.connect", Volumes)
+    monkeypatch.setattr(subject, "of_stack", lambda *_: [Mock(project="whatsapp-dev")])
+    monkeypatch.setattr(subject, "look", lambda *_: [seen()])
+    state = Checkpoint(containers=(known("redis"),))
+    monkeypatch.setattr(checkpoint, "read", lambda *_: state)
+    assert subject.status("dev", as_json, live=False) == 0
+    capsys.readouterr()
+    state = Checkpoint(containers=(known("redis"), known("app", 2)))
+    assert subject.status("dev", as_json, live=False) == 1
+    shown = capsys.readouterr().out
+    first, *_ = json.loads(shown) if as_json else [dict(zip(("service", "replica", "state"), shown.splitlines()[1].split(), strict=False))]
+    assert (first["service"], int(first["replica"]), first["state"]) == ("app", 2, "gone")
+
+
+_LOCALHOST = "127.0.0.1"
+_SERVICES = [
+    seen(service="app", replica=2, state="exited", exit_code=137, out_of_memory=True, health="", cpu_percent=None, memory_mib=None),
+    seen(service="evolution_postgres", image="whatsapp-local/evolution-simulator:a3d3738d637c", since="2026-11-22T12:00:00+00:00"),
+    seen(service="minio", ports=(f"{_LOCALHOST}:9000->9000", f"{_LOCALHOST}:9001->9001"), restarts=12, health="unhealthy"),
+]
+
+
+def _drawn(rows: list[subject.Status], width: int) -> list[str]:
+    file = io.StringIO()
+    Console(width=width, file=file).print(subject.table(rows, width))
+    return file.getvalue().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("width", "columns"),
+    [
+        (200, "SERVICE REPLICA STATE HEALTH SINCE RESTARTS CPU MEMORY PORTS IMAGE"),
+        (140, "SERVICE REPLICA STATE HEALTH SINCE RESTARTS CPU MEMORY PORTS"),
+        (120, "SERVICE REPLICA STATE HEALTH SINCE RESTARTS CPU MEMORY"),
+        (80, "SERVICE REPLICA STATE HEALTH RESTARTS"),
+    ],
+)
+def test_a_narrow_terminal_shows_fewer_columns_and_each_of_them_whole(width: int, columns: str) -> None:
+    heading, *rows = _drawn(_SERVICES, width)
+    assert heading.split() == columns.split()
+    shown = "\n".join(rows)
+    for whole in ("evolution_postgres", "exited (137, out of memory)", "unhealthy", " 12"):
+        assert whole in shown, f"at {width} columns one can't read {whole}:\n{shown}"
+    assert "…" not in shown
+
+
+def test_a_stack_that_is_well_shows_cpu_and_memory_on_the_narrowest_usual_terminal() -> None:
+    heading, row = _drawn([seen(service="evolution_postgres")], 80)
+    assert heading.split()[-2:] == ["CPU", "MEMORY"]
+    assert row.split()[-5:] == ["0", "0.1", "%", "4/256", "MiB"]

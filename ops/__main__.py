@@ -24,7 +24,17 @@ _stack = click.option("--stack", default=lambda: os.environ.get("STACK", "dev"),
 _service = click.option("--service", default="", help="One service; all when left out.")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+class _Commands(click.Group):
+    """Leaves it to `main` that nobody reads any more: click would end with 1, which says that something is wrong."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise BrokenPipeError from error  # without the number by which click knows it
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 def commands() -> None:
     """Bring up and work with the WhatsApp application environment."""
 

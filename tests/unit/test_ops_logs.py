@@ -1,5 +1,6 @@
 """Log lines, and the end of following them."""
 
+import errno
 import os
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from unittest.mock import Mock
 import pytest
 
 from ops import logs as subject
+from ops.__main__ import commands
 from ops.errors import OperatorError
 from ops.logs import Line, label, moment, split
 from tests.unit.test_ops_commands import APP
@@ -47,3 +49,9 @@ def test_a_reader_that_has_gone_is_noticed_before_there_is_something_to_say() ->
         assert not subject._is_unread(output)
         os.close(reading)
         assert subject._is_unread(output)
+
+
+def test_a_command_whose_reader_has_gone_is_told_from_one_that_found_something_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ops.containers.ps", Mock(side_effect=BrokenPipeError(errno.EPIPE, "Broken pipe")))
+    with pytest.raises(BrokenPipeError):  # of which `main` makes 141, and click would make 1
+        commands(["ps", "--stack", "dev"], standalone_mode=False)

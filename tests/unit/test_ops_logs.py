@@ -34,8 +34,8 @@ def test_what_is_neither_age_nor_moment_is_refused_with_examples() -> None:
 
 
 def test_following_ends_at_once_when_a_line_finds_no_reader_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subject, "of_stack", lambda *_: [APP])
-    monkeypatch.setattr(subject, "_LOOK_AGAIN_SECONDS", 60)
+    monkeypatch.setattr(subject, "of_stack", Mock(side_effect=[[APP], AssertionError("it went on")]))
+    monkeypatch.setattr(subject, "_LOOK_AGAIN_SECONDS", 5)
     client, painter = Mock(), Mock()
     client.api.logs.return_value = [b"2026-01-01T00:00:00.5Z GET / 200\n"]
     painter.write.side_effect = BrokenPipeError

@@ -190,7 +190,6 @@ def test_it_stays_so_and_down_keeps_what_was_adopted(adopting: Stack, old: Compo
     _assert_has_the_queues(clients)
 
 
-@pytest.mark.backups
 def test_a_backup_of_it_is_restored_although_rabbitmq_went_on_under_another_hosts_name(adopting: Stack, tmp_path: Path) -> None:
     made = adopting.make("backup", DIR=str(tmp_path))
     assert made.code == 0, made.told

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from src.events.content import Content
 from src.events.facts import Change, Mark, MessageSeen
 from src.events.marks import REFUSED, Identity, Progress, columns, take_receipts
-from src.messages.matching import chat_variants, is_same
+from src.messages.matching import chat_variants, is_same, may_be_evolutions
 from src.models import Message
 
 
@@ -24,10 +24,10 @@ async def states_of(connection: AsyncConnection, wanted: Iterable[Identity]) -> 
 async def in_a_senders_hand(connection: AsyncConnection, new: Sequence[MessageSeen]) -> set[Identity]:
     """Return the own messages among them that a sender is sending at this moment.
 
-    Their id reaches the sender with Evolution's answer; it stores them. A claim that ran out doesn't count: then the message is
-    stored here, and found by whoever looks what became of the attempt.
+    Their id reaches the sender with Evolution's answer; it stores them. A claim that ran out doesn't count, nor does an id of another
+    form than 2.2.3's: then the message is stored here, and found by whoever looks what became of the attempt.
     """
-    own = [each for each in new if each.from_me]
+    own = [each for each in new if each.from_me and may_be_evolutions(each.evolution_id)]
     if not own:
         return set()
     rows = (await connection.execute(_SENDING, {"instances": list({each.instance for each in own})})).all()

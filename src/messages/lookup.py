@@ -13,7 +13,7 @@ from src.evolution import EvolutionClient
 from src.evolution.answers import FoundMessage
 from src.messages.accepted import EVENT_ROW, Accepted
 from src.messages.claims import Claim
-from src.messages.matching import chat_variants, is_same
+from src.messages.matching import chat_variants, is_same, may_be_evolutions
 
 CLOCK_DIFFERENCE = timedelta(seconds=5)
 """How far Evolution's clock may be behind the database's; its times are whole seconds."""
@@ -30,6 +30,11 @@ _TOLD_BY_EVENTS = text(f"""
 _OWNED = text(f"""
     SELECT evolution_id FROM messages WHERE instance = :instance AND evolution_id = ANY (:ids) AND NOT ({EVENT_ROW})
 """).bindparams(bindparam("ids", type_=ARRAY(Text)))  # noqa: S608  # a constant
+_LAST_ID = text("""
+    SELECT evolution_id FROM messages
+     WHERE instance = :instance AND direction = 'outbound' AND attempts > 0 AND evolution_id IS NOT NULL
+     ORDER BY created_at DESC, seq DESC LIMIT 1
+""")
 
 
 async def find_accepted(engine: AsyncEngine, evolution: EvolutionClient, claim: Claim) -> Accepted | None:
@@ -40,12 +45,13 @@ async def find_accepted(engine: AsyncEngine, evolution: EvolutionClient, claim: 
     """
     wanted = Content(claim.type, claim.text, claim.media)
     since = claim.started - CLOCK_DIFFERENCE
-    told = await _told_by_events(engine, claim, wanted, since)
+    known = await _last_id(engine, claim.instance)
+    told = await _told_by_events(engine, claim, wanted, since, known)
     if told:
         return told
     for chat in chat_variants(claim.chat):
         records = [each async for each in _records(evolution, claim.instance, chat, since)]
-        like = [each for each in map(Accepted.of, records) if is_same(wanted, each.content)]
+        like = [each for each in map(Accepted.of, records) if may_be_evolutions(each.evolution_id, known) and is_same(wanted, each.content)]
         owned = await _owned(engine, claim.instance, [each.evolution_id for each in like]) if like else set()
         free = [each for each in like if each.evolution_id not in owned]
         if free:
@@ -53,12 +59,18 @@ async def find_accepted(engine: AsyncEngine, evolution: EvolutionClient, claim: 
     return None
 
 
-async def _told_by_events(engine: AsyncEngine, claim: Claim, wanted: Content, since: datetime) -> Accepted | None:
+async def _last_id(engine: AsyncEngine, instance: str) -> str | None:
+    """Return the id that Evolution gave to the newest message of the instance's that it was asked to send."""
+    async with engine.connect() as connection:
+        return (await connection.execute(_LAST_ID, {"instance": instance})).scalar()
+
+
+async def _told_by_events(engine: AsyncEngine, claim: Claim, wanted: Content, since: datetime, known: str | None) -> Accepted | None:
     async with engine.connect() as connection:
         found = await connection.execute(_TOLD_BY_EVENTS, {"instance": claim.instance, "chats": chat_variants(claim.chat), "since": since})
         for row in found:
             content = Content(row.type, row.text, row.media, row.whatsapp_type)
-            if is_same(wanted, content):
+            if may_be_evolutions(row.evolution_id, known) and is_same(wanted, content):
                 return Accepted(row.evolution_id, row.chat, content, row.whatsapp_timestamp, certain=False)
     return None
 

@@ -19,6 +19,7 @@ from src.messages.claims import Claims
 from src.messages.outbox import Tuning
 from src.messages.pauses import Pauses
 from src.messages.sender import Sender
+from tests.app.events_support import PHONES_ID, WEBS_ID
 from tests.app.outbox_support import (
     ACCEPT_AND_DROP,
     ACCEPT_AND_HANG,
@@ -171,6 +172,26 @@ async def test_another_devices_picture_is_not_taken_for_the_one_that_was_to_be_s
         await stage.expect_sent()
     assert len(stage.evolution.accepted) == 2, "it was not sent"
     assert (await stage.only())["evolution_id"] not in {None, other["key"]["id"]}
+
+
+@pytest.mark.parametrize("other_id", [PHONES_ID, WEBS_ID])
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [("voice", VOICE), ("media", {"number": "1", "mediatype": "image", "media": "aGk="}), ("text", {"number": "1", "text": "hi"})],
+)
+async def test_what_another_device_sends_is_not_taken_for_the_same_that_was_to_be_sent(
+    stage: Stage, kind: str, body: dict[str, Any], other_id: str
+) -> None:
+    """Of a voice note, and of a file behind a URL, nothing but the id tells it."""
+    stage.evolution.script = [DROP]
+    stage.evolution.rename = {"1@s.whatsapp.net": CHAT}
+    await stage.queue_body(kind, body, text=body.get("text"))
+    how = {"voice": "sendWhatsAppAudio", "media": "sendMedia", "text": "sendText"}[kind]
+    stage.evolution.accept(how, body)["key"]["id"] = other_id
+    async with stage.sending():
+        await stage.expect_sent()
+    assert len(stage.evolution.accepted) == 2, "it was not sent"
+    assert (await stage.only())["evolution_id"] not in {None, other_id}
 
 
 async def test_two_equal_texts_whose_answers_are_lost_are_two_messages(stage: Stage) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Row, text
+from sqlalchemy import Row, func, text
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -48,7 +48,8 @@ async def insert_messages(connection: AsyncConnection, new: Sequence[MessageSeen
         return []
     earlier = await take_receipts(connection, (each.identity for each in new if each.from_me))
     stored = [_row(each, earlier.get(each.identity)) for each in new]
-    await connection.execute(insert(Message).on_conflict_do_nothing(), stored)
+    statement = insert(Message).values(created_at=func.clock_timestamp()).on_conflict_do_nothing()  # not when the locks were waited for
+    await connection.execute(statement, stored)
     return [Change(row["id"], row["instance"], row["evolution_id"], row["state"]) for row in stored]
 
 

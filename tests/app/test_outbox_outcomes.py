@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from src.budget import ByteBudget
+from src.messages.accepted import store_accepted
 from src.messages.claims import Claims
 from src.messages.outbox import Tuning
 from src.messages.pauses import Pauses
@@ -376,6 +378,28 @@ async def test_a_database_that_breaks_all_connections_when_evolution_answers_los
             await all_accepted.wait()  # before, a look into the database would meet the broken connections too
         await stage.expect_sent(seconds=20)
     assert sorted(map(int, stage.evolution.texts())) == list(range(20))
+
+
+async def test_a_result_whose_commit_was_not_heard_of_is_stored_once_and_no_error(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls: list[bool] = []
+
+    async def commit_and_break(*given: Any, **more: Any) -> bool:  # noqa: ANN401
+        calls.append(await store_accepted(*given, **more))
+        if len(calls) == 1:
+            raise OSError("on purpose")
+        return calls[-1]
+
+    monkeypatch.setattr("src.messages.sender.store_accepted", commit_and_break)
+    monkeypatch.setattr("src.messages.sender.STORE_AGAIN_SECONDS", 0.0)
+    caplog.set_level(logging.INFO, "app.outbox")
+    await stage.queue()
+    async with stage.sending():
+        await stage.expect(lambda _: len(calls) == 2, "it tries again")
+    assert [each.outcome for each in caplog.records if hasattr(each, "outcome")] == ["sent"]
+    row = await stage.only()
+    assert (row["state"], row["evolution_id"]) == ("sent", stage.evolution.accepted[0]["key"]["id"])
 
 
 @pytest.mark.parametrize("senders", [1, 2])

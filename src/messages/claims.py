@@ -36,7 +36,9 @@ BREAK_OFFS = "break_offs"
 """Noted with the problem, as `Claim.break_offs`."""
 
 _DUE = """(state = 'queued' AND next_attempt_at <= now()
-           OR state = 'sending' AND lease_until < now() AND (:take_over OR lease_owner IS NULL) AND id <> ALL (:in_hand))"""
+           OR state = 'sending' AND lease_until < now()
+              AND (:take_over OR lease_owner IS NULL) AND id <> ALL (:in_hand)
+           OR state = 'sending' AND lease_owner = :owner AND id = ANY (:unused))"""
 _HEAD = "instance, chat, id, state, next_attempt_at, lease_until, lease_owner"
 
 _CLAIM_SQL = f"""
@@ -67,7 +69,8 @@ _CLAIM_SQL = f"""
 messages waiting in them."""
 _CLAIM = (
     text(_CLAIM_SQL)
-    .bindparams(bindparam("paused", type_=ARRAY(Text)), bindparam("in_hand", type_=ARRAY(PG_UUID)), bindparam("take_over", type_=Boolean))
+    .bindparams(bindparam("paused", type_=ARRAY(Text)), bindparam("take_over", type_=Boolean), bindparam("owner", type_=Text))
+    .bindparams(bindparam("in_hand", type_=ARRAY(PG_UUID)), bindparam("unused", type_=ARRAY(PG_UUID)))
     .columns(media=JSONB, problem=JSONB, payload=JSONB)
 )
 
@@ -107,6 +110,9 @@ _FAIL_EXPIRED = text("""
     UPDATE messages SET state = 'failed', failed_at = now(), problem = :problem, payload = NULL, payload_bytes = 0
      WHERE id = :id AND state = 'queued'
 """).bindparams(bindparam("problem", type_=JSONB))
+
+_Known = tuple[bool, datetime | None]
+"""Of a claim: `unknown` and `orphaned_at`."""
 
 
 @dataclass(frozen=True)
@@ -171,6 +177,8 @@ class Claims:
         self._steadiness = Steadiness(lease.total_seconds(), clock)
         self._after = ("", "")
         self._begun = datetime.now(UTC)
+        self._unused: dict[UUID, _Known] = {}
+        """Claims that may have been committed although nobody heard of it: nothing was done for them."""
 
     async def claim(self, count: int, paused: Collection[str] = (), in_hand: Collection[UUID] = ()) -> list[Claim]:
         """Claim up to `count` due messages, each the head of its chat, going round all chats so that none waits for ever.
@@ -192,6 +200,7 @@ class Claims:
                     "paused": list(paused),
                     "in_hand": list(in_hand),
                     "take_over": take_over,
+                    "unused": list(self._unused.keys() - {claim.id for claim in claims}),
                     "count": count - len(claims),
                     "owner": self._owner,
                     "lease": self._lease,
@@ -204,6 +213,9 @@ class Claims:
             if take_over and not self._steadiness.lasts():  # it hung: others could not renew what seemed to be given up
                 await connection.rollback()
                 return []
+            self._unused |= {claim.id: (claim.unknown, claim.orphaned_at) for claim in claims}
+        for claim in claims:
+            del self._unused[claim.id]
         self._after = max((claim.instance, claim.chat) for claim in batch) if len(claims) == count else ("", "")
         return claims
 
@@ -258,6 +270,8 @@ class Claims:
     def _as_claim(self, row: dict[str, Any], fresh_until: float) -> Claim:
         last_owner, ran_out = row.pop("last_owner"), row.pop("ran_out")
         orphaned_at = self._orphaned_at(last_owner, ran_out, row["problem"]) if row["unknown"] else None
+        if row["unknown"] and last_owner == self._owner and row["id"] in self._unused:
+            row["unknown"], orphaned_at = self._unused[row["id"]]
         return Claim(started=row.pop("attempt_started_at"), orphaned_at=orphaned_at, fresh_until=fresh_until, **row)
 
     def _orphaned_at(self, last_owner: str | None, ran_out: datetime, problem: dict[str, Any] | None) -> datetime | None:

@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.types import Boolean, Text
 
 from src.messages.classify import MessageType
+from src.messages.pauses import LONGEST_SECONDS
 from src.messages.steadiness import Steadiness
 from src.models import UNFINISHED
 
@@ -35,10 +36,11 @@ ORPHANED_AT = "orphaned_at"
 BREAK_OFFS = "break_offs"
 """Noted with the problem, as `Claim.break_offs`."""
 
-_DUE = """(state = 'queued' AND next_attempt_at <= now()
-           OR state = 'sending' AND lease_until < now()
+_DUE = """(state = 'queued' AND (next_attempt_at <= now() OR next_attempt_at > now() + :longest)
+           OR state = 'sending' AND (lease_until < now() OR lease_until > now() + :longest)
               AND (:take_over OR lease_owner IS NULL) AND id <> ALL (:in_hand)
            OR state = 'sending' AND lease_owner = :owner AND id = ANY (:unused))"""
+"""A time that is further ahead than the longest wait is from before the clock was set back: it says nothing."""
 _HEAD = "instance, chat, id, state, next_attempt_at, lease_until, lease_owner"
 
 _CLAIM_SQL = f"""
@@ -174,6 +176,7 @@ class Claims:
         self._engine = engine
         self._owner = owner
         self._lease = lease
+        self._longest = 2 * max(lease, timedelta(seconds=LONGEST_SECONDS))
         self._steadiness = Steadiness(lease.total_seconds(), clock)
         self._after = ("", "")
         self._begun = datetime.now(UTC)
@@ -201,6 +204,7 @@ class Claims:
                     "in_hand": list(in_hand),
                     "take_over": take_over,
                     "unused": list(self._unused.keys() - {claim.id for claim in claims}),
+                    "longest": self._longest,
                     "count": count - len(claims),
                     "owner": self._owner,
                     "lease": self._lease,
@@ -277,12 +281,13 @@ class Claims:
     def _orphaned_at(self, last_owner: str | None, ran_out: datetime, problem: dict[str, Any] | None) -> datetime | None:
         if last_owner is None:
             return None
+        now = datetime.now(UTC)  # later than that it can't have been, whatever a clock that was set back has left
         if last_owner == HELD:
-            return datetime.fromisoformat((problem or {})[ORPHANED_AT])
+            return min(now, datetime.fromisoformat((problem or {})[ORPHANED_AT]))
         place, run = _place_and_run(last_owner)
         own_place, own_run = _place_and_run(self._owner)
         # Of another place all that is known is that it renews no claim: it may have lived, and asked Evolution, up to the last moment.
-        return min(ran_out, self._begun) if place == own_place and run != own_run else ran_out
+        return min(ran_out, self._begun if place == own_place and run != own_run else now)
 
 
 def _place_and_run(owner: str) -> tuple[str, str]:

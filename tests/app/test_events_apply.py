@@ -192,6 +192,13 @@ async def test_an_older_change_never_replaces_a_newer_one(engine: AsyncEngine) -
     assert await changes(engine) == [("connecting", 1), ("close", 2), ("open", 3)]
 
 
+async def test_a_state_from_before_the_clock_was_set_back_gives_way_to_the_next_change(engine: AsyncEngine) -> None:
+    await add_instance(engine)
+    await rows(engine, "UPDATE instances SET state = 'open', state_changed_at = now() + interval '1 hour'")
+    await store(engine, connected("close", 2))
+    assert await state_of(engine) == ("close", START + timedelta(seconds=2))
+
+
 async def test_a_late_change_between_two_of_the_same_state_does_not_become_the_last(engine: AsyncEngine) -> None:
     await add_instance(engine)
     await store(engine, connected("open", 1))

@@ -263,3 +263,17 @@ async def test_replicas_take_turns_and_each_looks_at_once_when_it_has_a_reason(
     await rows(resources.engine, "UPDATE caught_up SET looked_at = now() - interval '26 s'")
     await asyncio.gather(*(each.look(in_turn=True) for each in replicas))
     assert len(stored.asked) == 6
+
+
+async def test_a_clock_that_is_set_back_keeps_no_replica_from_looking_and_leaves_nothing_out(
+    resources: Resources, stored: StoredMessages
+) -> None:
+    await caught_up_until(resources.engine, -HOUR)
+    await rows(resources.engine, "UPDATE caught_up SET looked_at = now() + interval '1 hour'")
+    await add_instance(resources.engine)
+    await rows(resources.engine, "UPDATE instances SET state = 'open', state_changed_at = now() + interval '1 hour'")
+    stored.records[INSTANCE] = [record("A1", 40)]
+    await CatchUp(resources, Deliveries()).look(in_turn=True)
+    assert await ids(resources.engine) == ["A1"]
+    (row,) = await rows(resources.engine, "SELECT until, looked_at FROM caught_up")
+    assert max(row["until"], row["looked_at"]) <= datetime.now(UTC)

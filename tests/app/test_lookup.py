@@ -64,7 +64,7 @@ async def test_only_what_was_heard_of_since_an_attempt_began_can_be_what_it_sent
     assert (found is None) is heard_before
 
 
-@pytest.mark.parametrize(("last_id", "is_found"), [(None, False), (new_id(), False), ("3EB0" + "A" * 18, True)])
+@pytest.mark.parametrize(("last_id", "is_found"), [(None, False), ("3EB0" + "A" * 36, False), ("3EB0" + "A" * 18, True)])
 async def test_an_id_like_whatsapp_webs_is_evolutions_only_where_evolution_gives_such_ids(
     resources: Resources, last_id: str | None, is_found: bool
 ) -> None:

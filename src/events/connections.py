@@ -83,6 +83,7 @@ _CHANGE = text("""
     ON CONFLICT DO NOTHING
 """)
 _FORGET = text("DELETE FROM connection_changes WHERE id = :id")
+# A state that is more than a minute ahead is from before the clock was set back: every change is later than that.
 _MOVE_ON = text("""
     WITH before AS (SELECT id, state AS was FROM instances WHERE name = :instance FOR NO KEY UPDATE)
     UPDATE instances AS i SET
@@ -93,7 +94,7 @@ _MOVE_ON = text("""
         updated_at = CASE WHEN state = :state THEN updated_at ELSE now() END
     FROM before
     WHERE i.id = before.id AND (
-        state_changed_at IS NULL OR state_changed_at < :at
+        state_changed_at IS NULL OR state_changed_at < :at OR state_changed_at > now() + interval '1 minute'
         OR (state_changed_at = :at AND array_position(ARRAY['connecting', 'close', 'open'], :state)
             >= array_position(ARRAY['connecting', 'close', 'open'], state))
     )

@@ -1,4 +1,7 @@
-"""One look at one instance: what Evolution API has stored of it, and no event brought."""
+"""One look at one instance: what Evolution API has stored of it, and no event brought.
+
+A stored time in the future is from before the clock was set back, so it is taken for an old one.
+"""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -49,10 +52,10 @@ async def look_at(resources: Resources, instance: InstanceSummary, until: dateti
         return Looked()
     now = datetime.now(UTC)
     open_since = await _follow_state(resources, instance, now)
-    has_settled = open_since is not None and open_since < now - _SETTLES_AFTER
+    has_settled = open_since is not None and abs(now - open_since) > _SETTLES_AFTER
     if open_since is not None and not has_settled:
         loud_after = now  # events of what comes with old times are on their way
-    known_until = turn.until or until - _FIRST_LOOK
+    known_until = min(turn.until or until - _FIRST_LOOK, now)
     missed = new = 0
     left_at: datetime | None = None
     async for found in found_between(resources.evolution, instance.name, known_until - _OVERLAP, until):
@@ -112,7 +115,7 @@ async def _follow_state(resources: Resources, summary: InstanceSummary, now: dat
         return _ALWAYS if summary.connection_status == "open" else None
     state: str = row.state
     since: datetime | None = row.state_changed_at
-    if state != summary.connection_status and (since is None or since <= now - _TRUST_EVENTS):
+    if state != summary.connection_status and (since is None or abs(now - since) >= _TRUST_EVENTS):
         asked = await resources.evolution.state(summary.name)
         if asked != state:
             state, since = asked, now

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Row, text
+from sqlalchemy import Row, func, text
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from src.events.content import Content
 from src.events.facts import Change, Mark, MessageSeen
 from src.events.marks import REFUSED, Identity, Progress, columns, take_receipts
-from src.messages.matching import chat_variants, is_same
+from src.messages.matching import chat_variants, is_same, may_be_evolutions
 from src.models import Message
 
 
@@ -24,10 +24,10 @@ async def states_of(connection: AsyncConnection, wanted: Iterable[Identity]) -> 
 async def in_a_senders_hand(connection: AsyncConnection, new: Sequence[MessageSeen]) -> set[Identity]:
     """Return the own messages among them that a sender is sending at this moment.
 
-    Their id reaches the sender with Evolution's answer; it stores them. A claim that ran out doesn't count: then the message is
-    stored here, and found by whoever looks what became of the attempt.
+    Their id reaches the sender with Evolution's answer; it stores them. A claim that ran out doesn't count, nor does an id of another
+    form than 2.2.3's: then the message is stored here, and found by whoever looks what became of the attempt.
     """
-    own = [each for each in new if each.from_me]
+    own = [each for each in new if each.from_me and may_be_evolutions(each.evolution_id)]
     if not own:
         return set()
     rows = (await connection.execute(_SENDING, {"instances": list({each.instance for each in own})})).all()
@@ -48,7 +48,8 @@ async def insert_messages(connection: AsyncConnection, new: Sequence[MessageSeen
         return []
     earlier = await take_receipts(connection, (each.identity for each in new if each.from_me))
     stored = [_row(each, earlier.get(each.identity)) for each in new]
-    await connection.execute(insert(Message).on_conflict_do_nothing(), stored)
+    statement = insert(Message).values(created_at=func.clock_timestamp()).on_conflict_do_nothing()  # not when the locks were waited for
+    await connection.execute(statement, stored)
     return [Change(row["id"], row["instance"], row["evolution_id"], row["state"]) for row in stored]
 
 

@@ -186,7 +186,8 @@ def _marked(instance: str, update: _Update, heard_at: datetime) -> Fact:
 
 def _connected(instance: str, connection: _Connection, heard_at: datetime) -> ConnectionSeen:
     phone = without_device(connection.wuid).partition("@")[0] if connection.wuid else None
-    return ConnectionSeen(instance, connection.state, heard_at, connection.statusReason, phone, connection.profileName or None)
+    at = min(heard_at, datetime.now(UTC))  # one of the future, by a clock that was ahead, would outlast all that follow
+    return ConnectionSeen(instance, connection.state, at, connection.statusReason, phone, connection.profileName or None)
 
 
 def _local_time(value: str | None, zone: ZoneInfo) -> datetime:

@@ -1,4 +1,7 @@
-"""How far catch-up has got with each instance, kept in the database: a restart goes on from there, and replicas take turns."""
+"""How far catch-up has got with each instance, kept in the database: a restart goes on from there, and replicas take turns.
+
+A time in the future was stored before the clock was set back; it counts for nothing.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -33,9 +36,11 @@ async def move_on(engine: AsyncEngine, instance: str, until: datetime) -> None:
 _TAKE = text("""
     INSERT INTO caught_up AS c (instance) VALUES (:instance)
     ON CONFLICT (instance) DO UPDATE SET looked_at = now()
-    WHERE CAST(:at_once AS boolean) OR c.looked_at < now() - CAST(:turn AS interval)
+    WHERE CAST(:at_once AS boolean) OR c.looked_at < now() - CAST(:turn AS interval) OR c.looked_at > now() + CAST(:turn AS interval)
     RETURNING c.until
 """)
 _MOVE_ON = text("""
-    UPDATE caught_up SET until = GREATEST(until, CAST(:until AS timestamptz)), looked_at = now() WHERE instance = :instance
+    UPDATE caught_up
+       SET until = GREATEST(CASE WHEN until <= now() THEN until END, CAST(:until AS timestamptz)), looked_at = now()
+     WHERE instance = :instance
 """)

@@ -30,6 +30,7 @@ _TAKE = text(f"""
     )
     SELECT (SELECT count(*) FROM mine) AS mine, (SELECT problem FROM told WHERE state = 'failed') AS refusal,
            EXISTS (SELECT FROM messages WHERE instance = :instance AND evolution_id = :evolution_id AND NOT ({EVENT_ROW})) AS owned,
+           EXISTS (SELECT FROM messages WHERE id = :id AND instance = :instance AND evolution_id = :evolution_id) AS stored,
            min(delivered_at) AS delivered_at, min(read_at) AS read_at
       FROM (SELECT delivered_at, read_at FROM told UNION ALL SELECT delivered_at, read_at FROM marked) AS earlier
 """).columns(refusal=JSONB)  # noqa: S608  # a constant of this module
@@ -84,10 +85,10 @@ class Accepted:
 
 
 async def store_accepted(engine: AsyncEngine, claim: Claim, accepted: Accepted, *, resent: bool = False) -> bool:
-    """Store that a message was sent, in one transaction with what events have told of it; return whether it could be.
+    """Store that a message was sent, in one transaction with what events have told of it; return whether it is stored.
 
-    It can't when this message is finished already, or when it was only found by its content and another one of the outbox has that
-    id. After an answer to the very request it is sent in any case, at worst without an id.
+    It can't be when this message is finished already with another outcome, or when it was only found by its content and another one of the
+    outbox has that id. After an answer to the very request it is sent in any case, at worst without an id.
     """
     names = {"id": claim.id, "instance": claim.instance, "evolution_id": accepted.evolution_id}
     values = names | {
@@ -109,7 +110,7 @@ async def store_accepted(engine: AsyncEngine, claim: Claim, accepted: Accepted, 
         earlier = (await connection.execute(_TAKE, names)).one()
         if not earlier.mine or (earlier.owned and not accepted.certain):
             await connection.rollback()
-            return False
+            return bool(earlier.stored)  # by this very attempt, when it did not hear that its transaction was committed
         values |= {"delivered_at": earlier.delivered_at, "read_at": earlier.read_at}
         if earlier.refusal and not (earlier.delivered_at or earlier.read_at):
             values["refusal"] = earlier.refusal

@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.types import Boolean, Text
 
 from src.messages.classify import MessageType
+from src.messages.pauses import LONGEST_SECONDS
 from src.messages.steadiness import Steadiness
 from src.models import UNFINISHED
 
@@ -35,8 +36,11 @@ ORPHANED_AT = "orphaned_at"
 BREAK_OFFS = "break_offs"
 """Noted with the problem, as `Claim.break_offs`."""
 
-_DUE = """(state = 'queued' AND next_attempt_at <= now()
-           OR state = 'sending' AND lease_until < now() AND (:take_over OR lease_owner IS NULL) AND id <> ALL (:in_hand))"""
+_DUE = """(state = 'queued' AND (next_attempt_at <= now() OR next_attempt_at > now() + :longest)
+           OR state = 'sending' AND (lease_until < now() OR lease_until > now() + :longest)
+              AND (:take_over OR lease_owner IS NULL) AND id <> ALL (:in_hand)
+           OR state = 'sending' AND lease_owner = :owner AND id = ANY (:unused))"""
+"""A time that is further ahead than the longest wait is from before the clock was set back: it says nothing."""
 _HEAD = "instance, chat, id, state, next_attempt_at, lease_until, lease_owner"
 
 _CLAIM_SQL = f"""
@@ -67,7 +71,8 @@ _CLAIM_SQL = f"""
 messages waiting in them."""
 _CLAIM = (
     text(_CLAIM_SQL)
-    .bindparams(bindparam("paused", type_=ARRAY(Text)), bindparam("in_hand", type_=ARRAY(PG_UUID)), bindparam("take_over", type_=Boolean))
+    .bindparams(bindparam("paused", type_=ARRAY(Text)), bindparam("take_over", type_=Boolean), bindparam("owner", type_=Text))
+    .bindparams(bindparam("in_hand", type_=ARRAY(PG_UUID)), bindparam("unused", type_=ARRAY(PG_UUID)))
     .columns(media=JSONB, problem=JSONB, payload=JSONB)
 )
 
@@ -107,6 +112,9 @@ _FAIL_EXPIRED = text("""
     UPDATE messages SET state = 'failed', failed_at = now(), problem = :problem, payload = NULL, payload_bytes = 0
      WHERE id = :id AND state = 'queued'
 """).bindparams(bindparam("problem", type_=JSONB))
+
+_Known = tuple[bool, datetime | None]
+"""Of a claim: `unknown` and `orphaned_at`."""
 
 
 @dataclass(frozen=True)
@@ -168,9 +176,12 @@ class Claims:
         self._engine = engine
         self._owner = owner
         self._lease = lease
+        self._longest = 2 * max(lease, timedelta(seconds=LONGEST_SECONDS))
         self._steadiness = Steadiness(lease.total_seconds(), clock)
         self._after = ("", "")
         self._begun = datetime.now(UTC)
+        self._unused: dict[UUID, _Known] = {}
+        """Claims that may have been committed although nobody heard of it: nothing was done for them."""
 
     async def claim(self, count: int, paused: Collection[str] = (), in_hand: Collection[UUID] = ()) -> list[Claim]:
         """Claim up to `count` due messages, each the head of its chat, going round all chats so that none waits for ever.
@@ -192,6 +203,8 @@ class Claims:
                     "paused": list(paused),
                     "in_hand": list(in_hand),
                     "take_over": take_over,
+                    "unused": list(self._unused.keys() - {claim.id for claim in claims}),
+                    "longest": self._longest,
                     "count": count - len(claims),
                     "owner": self._owner,
                     "lease": self._lease,
@@ -204,6 +217,9 @@ class Claims:
             if take_over and not self._steadiness.lasts():  # it hung: others could not renew what seemed to be given up
                 await connection.rollback()
                 return []
+            self._unused |= {claim.id: (claim.unknown, claim.orphaned_at) for claim in claims}
+        for claim in claims:
+            del self._unused[claim.id]
         self._after = max((claim.instance, claim.chat) for claim in batch) if len(claims) == count else ("", "")
         return claims
 
@@ -258,17 +274,20 @@ class Claims:
     def _as_claim(self, row: dict[str, Any], fresh_until: float) -> Claim:
         last_owner, ran_out = row.pop("last_owner"), row.pop("ran_out")
         orphaned_at = self._orphaned_at(last_owner, ran_out, row["problem"]) if row["unknown"] else None
+        if row["unknown"] and last_owner == self._owner and row["id"] in self._unused:
+            row["unknown"], orphaned_at = self._unused[row["id"]]
         return Claim(started=row.pop("attempt_started_at"), orphaned_at=orphaned_at, fresh_until=fresh_until, **row)
 
     def _orphaned_at(self, last_owner: str | None, ran_out: datetime, problem: dict[str, Any] | None) -> datetime | None:
         if last_owner is None:
             return None
+        now = datetime.now(UTC)  # later than that it can't have been, whatever a clock that was set back has left
         if last_owner == HELD:
-            return datetime.fromisoformat((problem or {})[ORPHANED_AT])
+            return min(now, datetime.fromisoformat((problem or {})[ORPHANED_AT]))
         place, run = _place_and_run(last_owner)
         own_place, own_run = _place_and_run(self._owner)
         # Of another place all that is known is that it renews no claim: it may have lived, and asked Evolution, up to the last moment.
-        return min(ran_out, self._begun) if place == own_place and run != own_run else ran_out
+        return min(ran_out, self._begun if place == own_place and run != own_run else now)
 
 
 def _place_and_run(owner: str) -> tuple[str, str]:

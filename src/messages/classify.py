@@ -160,8 +160,8 @@ def interrupted() -> Problem:
     return Problem(
         "interrupted",
         "The application ended while it sent the message, or lost its database; whether Evolution API got the message is not known yet.",
-        "nothing to do: Evolution API is asked what became of it. If it has nothing of it, the message is sent again: once another one of "
-        "the instance was sent, and after ten minutes in any case.",
+        "nothing to do: Evolution API is asked what became of it. If it has nothing of it, the message is sent again: a text once another "
+        "message of the instance was sent, and any message after ten minutes.",
     )
 
 

@@ -13,11 +13,15 @@ from src.evolution import EvolutionClient
 from src.evolution.answers import FoundMessage
 from src.messages.accepted import EVENT_ROW, Accepted
 from src.messages.claims import Claim
-from src.messages.matching import chat_variants, is_same
+from src.messages.matching import chat_variants, is_same, may_be_evolutions
 
 CLOCK_DIFFERENCE = timedelta(seconds=5)
 """How far Evolution's clock may be behind the database's; its times are whole seconds."""
 _AHEAD = timedelta(minutes=5)
+_SET_BACK = timedelta(minutes=1)
+"""Who began later than so much from now did so before the clock was set back: when that was in today's time, nobody knows."""
+_REACH = timedelta(minutes=10)
+"""How far back the search for that goes."""
 _PAGE_SIZE = 100
 _MOST_PAGES = 20
 
@@ -30,6 +34,11 @@ _TOLD_BY_EVENTS = text(f"""
 _OWNED = text(f"""
     SELECT evolution_id FROM messages WHERE instance = :instance AND evolution_id = ANY (:ids) AND NOT ({EVENT_ROW})
 """).bindparams(bindparam("ids", type_=ARRAY(Text)))  # noqa: S608  # a constant
+_LAST_ID = text("""
+    SELECT evolution_id FROM messages
+     WHERE instance = :instance AND direction = 'outbound' AND attempts > 0 AND evolution_id IS NOT NULL
+     ORDER BY created_at DESC, seq DESC LIMIT 1
+""")
 
 
 async def find_accepted(engine: AsyncEngine, evolution: EvolutionClient, claim: Claim) -> Accepted | None:
@@ -39,13 +48,14 @@ async def find_accepted(engine: AsyncEngine, evolution: EvolutionClient, claim: 
         EvolutionError: Evolution can't be asked, so nothing is known.
     """
     wanted = Content(claim.type, claim.text, claim.media)
-    since = claim.started - CLOCK_DIFFERENCE
-    told = await _told_by_events(engine, claim, wanted, since)
+    since = _beginning(claim.started, datetime.now(UTC)) - CLOCK_DIFFERENCE
+    known = await _last_id(engine, claim.instance)
+    told = await _told_by_events(engine, claim, wanted, since, known)
     if told:
         return told
     for chat in chat_variants(claim.chat):
-        records = [each async for each in _records(evolution, claim.instance, chat, since)]
-        like = [each for each in map(Accepted.of, records) if is_same(wanted, each.content)]
+        records = [each async for each in _records(evolution, claim, chat, since)]
+        like = [each for each in map(Accepted.of, records) if may_be_evolutions(each.evolution_id, known) and is_same(wanted, each.content)]
         owned = await _owned(engine, claim.instance, [each.evolution_id for each in like]) if like else set()
         free = [each for each in like if each.evolution_id not in owned]
         if free:
@@ -53,20 +63,30 @@ async def find_accepted(engine: AsyncEngine, evolution: EvolutionClient, claim: 
     return None
 
 
-async def _told_by_events(engine: AsyncEngine, claim: Claim, wanted: Content, since: datetime) -> Accepted | None:
+def _beginning(started: datetime, now: datetime) -> datetime:
+    return now - _REACH if started > now + _SET_BACK else min(started, now)
+
+
+async def _last_id(engine: AsyncEngine, instance: str) -> str | None:
+    """Return the id that Evolution gave to the newest message of the instance's that it was asked to send."""
+    async with engine.connect() as connection:
+        return (await connection.execute(_LAST_ID, {"instance": instance})).scalar()
+
+
+async def _told_by_events(engine: AsyncEngine, claim: Claim, wanted: Content, since: datetime, known: str | None) -> Accepted | None:
     async with engine.connect() as connection:
         found = await connection.execute(_TOLD_BY_EVENTS, {"instance": claim.instance, "chats": chat_variants(claim.chat), "since": since})
         for row in found:
             content = Content(row.type, row.text, row.media, row.whatsapp_type)
-            if is_same(wanted, content):
+            if may_be_evolutions(row.evolution_id, known) and is_same(wanted, content):
                 return Accepted(row.evolution_id, row.chat, content, row.whatsapp_timestamp, certain=False)
     return None
 
 
-async def _records(evolution: EvolutionClient, instance: str, chat: str, since: datetime) -> AsyncIterator[FoundMessage]:
-    between = (since, datetime.now(UTC) + _AHEAD)
+async def _records(evolution: EvolutionClient, claim: Claim, chat: str, since: datetime) -> AsyncIterator[FoundMessage]:
+    between = (since, max(claim.started, datetime.now(UTC)) + _AHEAD)
     for page in range(1, _MOST_PAGES + 1):
-        found = await evolution.find_messages(instance, chat=chat, from_me=True, between=between, page=page, page_size=_PAGE_SIZE)
+        found = await evolution.find_messages(claim.instance, chat=chat, from_me=True, between=between, page=page, page_size=_PAGE_SIZE)
         for record in found.records:
             if record.key.from_me:
                 yield record

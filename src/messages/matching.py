@@ -1,8 +1,9 @@
 """Whether a message that Evolution knows is the one that was to be sent: it tells no name that the application gave it.
 
-Evolution chooses the id and may change the chat's JID, so what is left to compare is the content.
+Evolution chooses the id and may change the chat's JID, so what is left to compare is the content, and the form of the id.
 """
 
+import re
 from typing import Any
 
 from src.events.content import Content
@@ -11,6 +12,8 @@ from src.messages.values import known_number
 _OPTIONAL_DIGITS = (("55", "9", 4), ("52", "1", 2), ("54", "9", 2))
 """Country code, the digit that mobile numbers got later, and where it stands."""
 _SHORTEST_REST = 9
+_MADE_BY_EVOLUTION = re.compile(r"3EB0[0-9A-F]{36}")
+"""`sendMessage` of tag 2.2.3. Phones and WhatsApp Web have ids of 18 to 32 characters."""
 
 
 def chat_variants(chat: str) -> list[str]:
@@ -39,11 +42,21 @@ def _known(chat: str) -> str:
     return known_number(chat.partition("@")[0])
 
 
+def may_be_evolutions(evolution_id: str, known: str | None = None) -> bool:
+    """Tell whether Evolution may have chosen an id, and not another device of the same account.
+
+    Evolution 2.3.6 and later leave the choice to their library, whose ids look like those of WhatsApp Web. So an id of the same length as
+    one that is `known` to be Evolution's may be its too.
+    """
+    like_known = known is not None and evolution_id.startswith("3EB0") and len(evolution_id) == len(known)
+    return like_known or _MADE_BY_EVOLUTION.fullmatch(evolution_id) is not None
+
+
 def is_same(wanted: Content, found: Content) -> bool:
     """Tell whether two contents are the same as far as both are known; Evolution keeps a file's name only for documents.
 
     Media that were given in base64 are known to the byte, for Evolution sends them as they are. Of those from a URL, and of voice notes,
-    nobody knows the bytes beforehand: there another device's message of the same kind, at the same time, can still be taken for this one.
+    nobody knows the bytes beforehand: there only `may_be_evolutions` keeps another device's message of the same kind apart.
     """
     if wanted.type != found.type:
         return False

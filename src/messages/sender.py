@@ -43,7 +43,8 @@ class Sender:
     While Redis is away Evolution holds what it was asked to send, for as long as that takes; asking what became of it doesn't need Redis,
     and finds nothing. So what a sender left behind that is gone is only looked for, until one of two things shows that it is not held:
     Evolution has since taken another message of the same instance, which it was asked for later (its commands reach Redis in order), or
-    the time is over that a living sender would have waited. A Redis that is away for longer can still double it, as it can for the living.
+    the time is over that a living sender would have waited. The first shows nothing of media and voice: before Redis, Evolution fetches and
+    uploads them, without a limit of time. A Redis that is away for longer can still double a message, as it can for the living.
 
     Attributes:
         held_seconds: that time.
@@ -78,7 +79,7 @@ class Sender:
         try:
             found = await self._look(claim)
             if found is None and claim.orphaned_at is not None:
-                if self._may_be_held(claim.instance, claim.orphaned_at):
+                if self._may_be_held(claim, claim.orphaned_at):
                     await self._look_for_it_later(claim, claim.orphaned_at)
                     return True
                 await asyncio.sleep(self.settle(claim.type))
@@ -98,10 +99,11 @@ class Sender:
     async def _look(self, claim: Claim) -> Accepted | None:
         return await self._persist(lambda: find_accepted(self.engine, self.evolution, claim))
 
-    def _may_be_held(self, instance: str, orphaned_at: datetime) -> bool:
-        sends_since = self._sends_since.get(instance)
-        is_through = sends_since is not None and sends_since > orphaned_at
-        return not is_through and datetime.now(UTC) < orphaned_at + timedelta(seconds=self.held_seconds)
+    def _may_be_held(self, claim: Claim, orphaned_at: datetime) -> bool:
+        sends_since = self._sends_since.get(claim.instance)
+        now = datetime.now(UTC)
+        is_through = claim.type == "text" and sends_since is not None and orphaned_at < sends_since <= now
+        return not is_through and now < orphaned_at + timedelta(seconds=self.held_seconds)
 
     async def _look_for_it_later(self, claim: Claim, orphaned_at: datetime) -> None:
         problem = claim.problem or interrupted().as_json(datetime.now(UTC))  # no attempt met it: its `times` stay

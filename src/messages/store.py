@@ -97,8 +97,8 @@ _ADD = (
     ), turn AS MATERIALIZED (
         SELECT pg_advisory_xact_lock(hashtextextended(:instance || '/' || :chat, 1)) FROM instance
     )
-    INSERT INTO messages (direction, state, {", ".join(_ADDED)})
-    SELECT 'outbound', 'queued', {", ".join(f":{name}" for name in _ADDED)} FROM turn
+    INSERT INTO messages (direction, state, created_at, {", ".join(_ADDED)})
+    SELECT 'outbound', 'queued', clock_timestamp(), {", ".join(f":{name}" for name in _ADDED)} FROM turn
         ON CONFLICT (instance, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING {", ".join(column.key for column in SHOWN)}
 """)  # noqa: S608  # constants of this module
@@ -108,7 +108,7 @@ _ADD = (
 """One statement, so that storing takes one way to the database and back.
 
 The instance is locked, so that its deletion comes before or after, never between. The turn lets messages of one chat become visible in
-the order of their numbers, which are drawn when it has come: a sender must not see the second one before the first.
+the order of their numbers and times, which are taken when it has come: a sender must not see the second one before the first.
 """
 
 

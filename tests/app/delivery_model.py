@@ -24,7 +24,7 @@ from src.messages.claims import Claims
 from src.messages.pauses import Pauses
 from src.messages.sender import Sender
 from src.models import Base
-from tests.app.events_support import envelope
+from tests.app.events_support import envelope, new_id
 
 INSTANCE = "support"
 LEASE = timedelta(minutes=5)
@@ -84,7 +84,7 @@ class ModelEvolution:
 
     def take(self, chat: str, content: str) -> dict[str, Any]:
         record = {
-            "key": {"remoteJid": chat, "fromMe": True, "id": f"3EB0{uuid4().hex.upper()}"},
+            "key": {"remoteJid": chat, "fromMe": True, "id": new_id()},
             "status": "PENDING",
             "message": {"conversation": content},
             "messageType": "conversation",

@@ -1,6 +1,7 @@
 """Events as Evolution API 2.2.3 sends them, and a look at what became of them in the database."""
 
 import json
+import secrets
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,11 +17,18 @@ from src.events.payloads import read_event
 INSTANCE = "support"
 CHAT = "5511977776666@s.whatsapp.net"
 ZONE = ZoneInfo("UTC")
-START = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
+START = datetime.now(UTC).replace(microsecond=0) - timedelta(days=6)
 
 
 def new_id() -> str:
-    return f"3EB0{uuid.uuid4().hex[:16].upper()}"
+    """An id as Evolution makes it for what it sends."""
+    return f"3EB0{secrets.token_hex(18).upper()}"
+
+
+PHONES_ID = "AC2B7D7E6D1D0A9F4C5B3E2F1A0B9C8D"
+"""An id as an Android phone makes it."""
+WEBS_ID = "3EB0C431C26A1916E07E2A"
+"""An id as WhatsApp Web makes it."""
 
 
 def envelope(event: str, data: object, instance: str = INSTANCE, at: datetime | None = None) -> bytes:

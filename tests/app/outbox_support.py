@@ -23,6 +23,7 @@ from src.messages.outbox import Outbox, Tuning
 from src.models import Base
 from src.resources import Resources, open_resources
 from src.settings import Settings, load_settings
+from tests.app.events_support import new_id
 
 INSTANCE = "support"
 FAST = Tuning(lease=3.0, poll=0.1, give_up_every=0.1, held=0.0)
@@ -100,7 +101,7 @@ class ScriptedEvolution:
         jid = number if "@" in number else f"{number}@s.whatsapp.net"
         message, kind = _content(how, body)
         record = {
-            "key": {"remoteJid": self.rename.get(jid, jid), "fromMe": True, "id": f"3EB0{uuid.uuid4().hex.upper()}"},
+            "key": {"remoteJid": self.rename.get(jid, jid), "fromMe": True, "id": new_id()},
             "pushName": "",
             "status": "PENDING",
             "message": message,

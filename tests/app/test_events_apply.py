@@ -19,13 +19,16 @@ from tasks.migrate import migrate
 from tests.app.events_support import (
     CHAT,
     INSTANCE,
+    PHONES_ID,
     START,
+    WEBS_ID,
     add_instance,
     connected,
     envelope,
     marked,
     message,
     messages,
+    new_id,
     queue,
     received,
     rows,
@@ -136,22 +139,29 @@ async def test_an_own_message_of_another_device_is_stored(engine: AsyncEngine) -
 
 async def test_an_own_message_that_a_sender_has_in_hand_is_left_to_it_and_its_marks_wait(engine: AsyncEngine) -> None:
     await queue(engine, "hi")
-    assert await store(engine, sent("A1", "hi"), marked("A1", "DELIVERY_ACK")) == [Outcome.LEFT, Outcome.STORED]
+    own = new_id()
+    assert await store(engine, sent(own, "hi"), marked(own, "DELIVERY_ACK")) == [Outcome.LEFT, Outcome.STORED]
     assert [row["state"] for row in await messages(engine)] == ["sending"], "there must be no second row, which a reader would see"
     (waiting,) = await rows(engine, "SELECT * FROM receipts")
-    assert (waiting["evolution_id"], waiting["state"]) == ("A1", "delivered")
+    assert (waiting["evolution_id"], waiting["state"]) == (own, "delivered")
+
+
+@pytest.mark.parametrize("other_id", [PHONES_ID, WEBS_ID])
+async def test_what_another_device_sends_is_stored_although_a_sender_has_the_same_in_hand(engine: AsyncEngine, other_id: str) -> None:
+    await queue(engine, "hi")
+    assert await store(engine, sent(other_id, "hi")) == [Outcome.STORED]
 
 
 async def test_it_is_left_too_when_whatsapp_knows_the_number_without_its_ninth_digit(engine: AsyncEngine) -> None:
     await queue(engine, "hi", chat="5511977776666@s.whatsapp.net")
-    assert await store(engine, sent("A1", "hi", chat="551177776666@s.whatsapp.net")) == [Outcome.LEFT]
+    assert await store(engine, sent(new_id(), "hi", chat="551177776666@s.whatsapp.net")) == [Outcome.LEFT]
 
 
 async def test_it_is_stored_when_the_senders_claim_ran_out_or_the_content_is_another(engine: AsyncEngine) -> None:
     await queue(engine, "hi", lease_seconds=-1)
-    assert await store(engine, sent("A1", "hi")) == [Outcome.STORED], "whoever looks what became of the attempt finds it here"
+    assert await store(engine, sent(new_id(), "hi")) == [Outcome.STORED], "whoever looks what became of the attempt finds it here"
     await queue(engine, "another", chat="5511900000000@s.whatsapp.net")
-    assert await store(engine, sent("A2", "typed on the phone", chat="5511900000000@s.whatsapp.net")) == [Outcome.STORED]
+    assert await store(engine, sent(new_id(), "typed elsewhere", chat="5511900000000@s.whatsapp.net")) == [Outcome.STORED]
 
 
 async def state_of(engine: AsyncEngine) -> tuple[str, datetime | None]:
@@ -180,6 +190,13 @@ async def test_an_older_change_never_replaces_a_newer_one(engine: AsyncEngine) -
     await store(engine, connected("close", 2))
     assert await state_of(engine) == ("open", START + timedelta(seconds=3))
     assert await changes(engine) == [("connecting", 1), ("close", 2), ("open", 3)]
+
+
+async def test_a_state_from_before_the_clock_was_set_back_gives_way_to_the_next_change(engine: AsyncEngine) -> None:
+    await add_instance(engine)
+    await rows(engine, "UPDATE instances SET state = 'open', state_changed_at = now() + interval '1 hour'")
+    await store(engine, connected("close", 2))
+    assert await state_of(engine) == ("close", START + timedelta(seconds=2))
 
 
 async def test_a_late_change_between_two_of_the_same_state_does_not_become_the_last(engine: AsyncEngine) -> None:

@@ -13,7 +13,7 @@ from src.resources import Resources, open_resources
 from src.settings import Settings
 from tasks.migrate import migrate
 from tests.app.catch_up_support import record
-from tests.app.events_support import INSTANCE, add_instance, messages, queue, received, rows, sent, store
+from tests.app.events_support import INSTANCE, add_instance, messages, new_id, queue, received, rows, sent, store
 
 if TYPE_CHECKING:
     from src.evolution import EvolutionClient
@@ -100,11 +100,12 @@ async def test_an_own_message_whose_event_was_left_to_a_sender_that_died_is_no_l
     resources: Resources, fake_evolution: "FakeEvolution"
 ) -> None:
     await queue(resources.engine, "hi", lease_seconds=0.2)
-    await store(resources.engine, sent("A1", "hi"))
-    has(fake_evolution, record("A1", from_me=True))
+    own = new_id()
+    await store(resources.engine, sent(own, "hi"))
+    has(fake_evolution, record(own, from_me=True))
     await asyncio.sleep(0.3)
     assert await CatchUp(resources, Deliveries()).look() == 0
-    assert [row["evolution_id"] for row in await messages(resources.engine)] == [None, "A1"], "the next sender finds it here"
+    assert [row["evolution_id"] for row in await messages(resources.engine)] == [None, own], "the next sender finds it here"
 
 
 async def test_a_state_that_no_event_told_of_is_evolutions(resources: Resources, fake_evolution: "FakeEvolution") -> None:
@@ -117,10 +118,11 @@ async def test_a_state_that_no_event_told_of_is_evolutions(resources: Resources,
     await CatchUp(resources, Deliveries()).look()
     (row,) = await rows(resources.engine, "SELECT state FROM instances")
     assert row["state"] == "open", "what was heard a moment ago is believed more"
-    await rows(resources.engine, "UPDATE instances SET state_changed_at = now() - interval '5 min'")
-    await CatchUp(resources, Deliveries()).look()
-    (row,) = await rows(resources.engine, "SELECT state FROM instances")
-    assert row["state"] == "close"
+    for minutes in (-5, 60):
+        await rows(resources.engine, "UPDATE instances SET state = 'open', state_changed_at = now() + :by", by=timedelta(minutes=minutes))
+        await CatchUp(resources, Deliveries()).look()
+        (row,) = await rows(resources.engine, "SELECT state FROM instances")
+        assert row["state"] == "close", "a time of the future is from before the clock was set back"
 
 
 async def test_each_look_begins_a_little_before_the_end_of_the_one_before(resources: Resources, fake_evolution: "FakeEvolution") -> None:

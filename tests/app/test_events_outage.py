@@ -15,7 +15,7 @@ from src.resources import Resources, open_resources
 from src.settings import Settings
 from tasks.migrate import migrate
 from tests.app.catch_up_support import StoredMessages, record
-from tests.app.events_support import INSTANCE, add_instance, messages, queue, received, rows, sent, store
+from tests.app.events_support import INSTANCE, add_instance, messages, new_id, queue, received, rows, sent, store
 from tests.app.test_events_catch_up import Deliveries
 
 if TYPE_CHECKING:
@@ -119,14 +119,15 @@ async def test_no_look_moves_on_past_what_was_left_to_a_sender_and_was_another_d
 ) -> None:
     await caught_up_until(resources.engine, 10 * MINUTE)
     message_id = await queue(resources.engine, "hi")
-    stored.records[INSTANCE] = [record("A1", 5 * MINUTE, from_me=True), record("B1", 4 * MINUTE)]
+    other = new_id()
+    stored.records[INSTANCE] = [record(other, 5 * MINUTE, from_me=True), record("B1", 4 * MINUTE)]
     await CatchUp(resources, None).look(quiet=True)
-    assert await ids(resources.engine) == ["None", "B1"], "A1 may be what the sender has in hand"
+    assert await ids(resources.engine) == ["None", "B1"], "the other one may be what the sender has in hand"
     await rows(
         resources.engine, "UPDATE messages SET state = 'sent', evolution_id = 'A2', lease_until = NULL WHERE id = :id", id=message_id
     )
     await CatchUp(resources, None).look(quiet=True)
-    assert await ids(resources.engine) == ["A2", "B1", "A1"]
+    assert await ids(resources.engine) == ["A2", "B1", other]
     (row,) = await rows(resources.engine, "SELECT until FROM caught_up")
     assert row["until"] > datetime.now(UTC) - timedelta(minutes=1), "it goes on then"
 
@@ -262,3 +263,17 @@ async def test_replicas_take_turns_and_each_looks_at_once_when_it_has_a_reason(
     await rows(resources.engine, "UPDATE caught_up SET looked_at = now() - interval '26 s'")
     await asyncio.gather(*(each.look(in_turn=True) for each in replicas))
     assert len(stored.asked) == 6
+
+
+async def test_a_clock_that_is_set_back_keeps_no_replica_from_looking_and_leaves_nothing_out(
+    resources: Resources, stored: StoredMessages
+) -> None:
+    await caught_up_until(resources.engine, -HOUR)
+    await rows(resources.engine, "UPDATE caught_up SET looked_at = now() + interval '1 hour'")
+    await add_instance(resources.engine)
+    await rows(resources.engine, "UPDATE instances SET state = 'open', state_changed_at = now() + interval '1 hour'")
+    stored.records[INSTANCE] = [record("A1", 40)]
+    await CatchUp(resources, Deliveries()).look(in_turn=True)
+    assert await ids(resources.engine) == ["A1"]
+    (row,) = await rows(resources.engine, "SELECT until, looked_at FROM caught_up")
+    assert max(row["until"], row["looked_at"]) <= datetime.now(UTC)

@@ -243,7 +243,7 @@ async def test_a_body_that_is_no_json_is_told_from_one_that_is_not_said_to_be(cl
         assert "Content-Type: application/json" in found["mend"]
 
 
-async def test_the_numbers_of_a_chats_messages_are_drawn_in_the_order_in_which_they_become_visible(
+async def test_the_numbers_and_times_of_a_chats_messages_are_taken_in_the_order_in_which_they_become_visible(
     client: httpx.AsyncClient, database: asyncpg.Connection
 ) -> None:
     async with database.transaction():
@@ -254,7 +254,9 @@ async def test_the_numbers_of_a_chats_messages_are_drawn_in_the_order_in_which_t
                 await asyncio.sleep(0.02)
         meanwhile = (await client.post("/messages", json=TEXT | {"to": "5511999990002"})).json()
     late = (await waiting).json()
-    assert (await row(database, meanwhile["id"]))["seq"] < (await row(database, late["id"]))["seq"], "the number was drawn before the turn"
+    for column in ("seq", "created_at"):
+        earlier, later = [(await row(database, each["id"]))[column] for each in (meanwhile, late)]
+        assert earlier < later, f"{column} was taken before the turn"
 
 
 async def test_an_unknown_instance_stores_nothing(client: httpx.AsyncClient, database: asyncpg.Connection) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 import os
 import signal
 import subprocess
@@ -15,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from src.budget import ByteBudget
+from src.messages.accepted import store_accepted
 from src.messages.claims import Claims
 from src.messages.outbox import Tuning
 from src.messages.pauses import Pauses
 from src.messages.sender import Sender
+from tests.app.events_support import PHONES_ID, WEBS_ID
 from tests.app.outbox_support import (
     ACCEPT_AND_DROP,
     ACCEPT_AND_HANG,
@@ -171,6 +174,26 @@ async def test_another_devices_picture_is_not_taken_for_the_one_that_was_to_be_s
         await stage.expect_sent()
     assert len(stage.evolution.accepted) == 2, "it was not sent"
     assert (await stage.only())["evolution_id"] not in {None, other["key"]["id"]}
+
+
+@pytest.mark.parametrize("other_id", [PHONES_ID, WEBS_ID])
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [("voice", VOICE), ("media", {"number": "1", "mediatype": "image", "media": "aGk="}), ("text", {"number": "1", "text": "hi"})],
+)
+async def test_what_another_device_sends_is_not_taken_for_the_same_that_was_to_be_sent(
+    stage: Stage, kind: str, body: dict[str, Any], other_id: str
+) -> None:
+    """Of a voice note, and of a file behind a URL, nothing but the id tells it."""
+    stage.evolution.script = [DROP]
+    stage.evolution.rename = {"1@s.whatsapp.net": CHAT}
+    await stage.queue_body(kind, body, text=body.get("text"))
+    how = {"voice": "sendWhatsAppAudio", "media": "sendMedia", "text": "sendText"}[kind]
+    stage.evolution.accept(how, body)["key"]["id"] = other_id
+    async with stage.sending():
+        await stage.expect_sent()
+    assert len(stage.evolution.accepted) == 2, "it was not sent"
+    assert (await stage.only())["evolution_id"] not in {None, other_id}
 
 
 async def test_two_equal_texts_whose_answers_are_lost_are_two_messages(stage: Stage) -> None:
@@ -355,6 +378,28 @@ async def test_a_database_that_breaks_all_connections_when_evolution_answers_los
             await all_accepted.wait()  # before, a look into the database would meet the broken connections too
         await stage.expect_sent(seconds=20)
     assert sorted(map(int, stage.evolution.texts())) == list(range(20))
+
+
+async def test_a_result_whose_commit_was_not_heard_of_is_stored_once_and_no_error(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls: list[bool] = []
+
+    async def commit_and_break(*given: Any, **more: Any) -> bool:  # noqa: ANN401
+        calls.append(await store_accepted(*given, **more))
+        if len(calls) == 1:
+            raise OSError("on purpose")
+        return calls[-1]
+
+    monkeypatch.setattr("src.messages.sender.store_accepted", commit_and_break)
+    monkeypatch.setattr("src.messages.sender.STORE_AGAIN_SECONDS", 0.0)
+    caplog.set_level(logging.INFO, "app.outbox")
+    await stage.queue()
+    async with stage.sending():
+        await stage.expect(lambda _: len(calls) == 2, "it tries again")
+    assert [each.outcome for each in caplog.records if hasattr(each, "outcome")] == ["sent"]
+    row = await stage.only()
+    assert (row["state"], row["evolution_id"]) == ("sent", stage.evolution.accepted[0]["key"]["id"])
 
 
 @pytest.mark.parametrize("senders", [1, 2])

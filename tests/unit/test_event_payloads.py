@@ -58,6 +58,11 @@ def test_date_time_is_local_time_whatever_its_z_says() -> None:
     assert event.fact.heard_at == datetime(2026, 11, 22, 8, 35, 38, 670000, tzinfo=UTC)
 
 
+def test_a_connection_change_of_the_future_is_one_of_now() -> None:
+    event = read_event(body("connection.update", {"state": "open"}, date_time="2126-11-22T08:35:38.670Z"), SAO_PAULO)
+    assert event.fact.heard_at <= datetime.now(UTC)
+
+
 def test_a_date_time_that_is_none_does_not_cost_the_message() -> None:
     before = datetime.now(UTC)
     event = read_event(body("messages.upsert", message({"conversation": "hi"}), date_time="yesterday"), SAO_PAULO)

@@ -41,7 +41,7 @@ def new_text() -> str:
 def assert_is_a_sent_message(sent: dict[str, Any], paired: Paired) -> None:
     assert set(sent) == MESSAGE
     assert sent["key"] == {"remoteJid": paired.chat, "fromMe": True, "id": sent["key"]["id"]}
-    assert re.fullmatch(r"3EB0[0-9A-F]{16,}", sent["key"]["id"])
+    assert re.fullmatch(r"3EB0[0-9A-F]{36}", sent["key"]["id"])
     assert sent["status"] == "PENDING"
     assert isinstance(sent["pushName"], str)
     assert abs(sent["messageTimestamp"] - time.time()) < 120, "seconds, as a number"

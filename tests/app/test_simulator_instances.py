@@ -194,10 +194,18 @@ def test_a_paired_instance_shows_no_more_codes(database_uri: Callable[[], str], 
 # Pairing and losing it
 
 
+def paired(told: Told, **more: object) -> str:
+    """The name of a new paired instance, whose opening has been told: webhooks are not waited for, so a later one could come before it."""
+    process, receiver = told
+    name = created(process, **more)
+    process.pair(name)
+    eventually(lambda: receiver.named("connection.update", name), "the opening")
+    return name
+
+
 def test_an_open_instance_restarts_over_connecting_and_answers_that_it_is_open(told: Told) -> None:
     process, receiver = told
-    name = created(process)
-    process.pair(name)
+    name = paired(told)
     answer = process.api.post(f"/instance/restart/{name}")
     assert (answer.status_code, answer.json()) == (200, {"instance": {"instanceName": name, "state": "open"}})
     eventually(lambda: len(receiver.named("connection.update", name)) == 3, "open, connecting and open again")
@@ -223,8 +231,7 @@ def test_a_closed_instance_does_not_restart_and_says_so_with_status_200(told: To
 def test_a_logout_tells_the_instances_targets_and_loses_the_pairing(told: Told) -> None:
     process, receiver = told
     with receiving() as own:
-        name = created(process, webhook={"url": own.url, "events": []})
-        process.pair(name)
+        name = paired(told, webhook={"url": own.url, "events": []})
         answer = process.api.delete(f"/instance/logout/{name}")
         assert (answer.status_code, answer.json()["response"]) == (200, {"message": "Instance logged out"})
         eventually(lambda: own.named("logout.instance", name), "the instance's own targets are told")
@@ -245,6 +252,7 @@ def test_a_phone_that_removes_the_device_closes_the_instance(told: Told) -> None
     path = f"/simulator/instances/{name}/unpair"
     assert process.api.post(path).status_code == 400, "nothing is paired yet"
     process.pair(name)
+    eventually(lambda: receiver.named("connection.update", name), "the opening")
     process.api.post(path).raise_for_status()
     assert state(process, name) == "close"
     eventually(lambda: len(receiver.named("connection.update", name)) == 2, "the closing")
@@ -255,8 +263,7 @@ def test_a_phone_that_removes_the_device_closes_the_instance(told: Told) -> None
 
 def test_whatsapp_may_go_away_and_come_back_without_a_new_pairing(told: Told) -> None:
     process, receiver = told
-    name = created(process)
-    process.pair(name)
+    name = paired(told)
     process.api.post(f"/simulator/instances/{name}/offline").raise_for_status()
     assert state(process, name) == "connecting"
     process.api.post(f"/simulator/instances/{name}/online").raise_for_status()

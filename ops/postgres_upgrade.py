@@ -137,6 +137,8 @@ def _stopped(client: DockerClient, users: list[SeenContainer], flipped: Callable
     except BaseException:
         with held_back("starting again what was stopped"):
             if not flipped():
+                for user in running:
+                    client.api.stop(user.id)  # one that is being stopped would end behind its start
                 engine.start_containers(client, running)
         raise
 

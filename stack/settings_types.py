@@ -19,7 +19,7 @@ _LONGEST_IMAGE_NAME = 255
 _HIGHEST_PORT = 65535
 
 # As PostgreSQL's own configuration names them, and what a command line and a start script can carry: no blank, no quote.
-_PARAMETER = re.compile(r"([a-z_]\w*(?:\.\w+)?)=([^\s'\"\\\\]+)", re.ASCII)
+_PARAMETER = re.compile(r"([A-Za-z_]\w*(?:\.\w+)?)=([^\s'\"\\\\]+)", re.ASCII)
 _PARAMETERS_SET_HERE = frozenset(
     {"max_connections", "port", "listen_addresses", "data_directory", "config_file", "hba_file", "ident_file", "unix_socket_directories"}
 )
@@ -150,7 +150,7 @@ def _parameters(value: str) -> str:
         found = _PARAMETER.fullmatch(each)
         if not found:
             raise ValueError("is not a list of PostgreSQL parameters: write name=value, separated by blanks, as in shared_buffers=256MB")
-        if found[1] in _PARAMETERS_SET_HERE:
+        if found[1].lower() in _PARAMETERS_SET_HERE:
             raise ValueError(f"holds {found[1]}, which is set by this program (max_connections by a setting of its own): leave it out")
     return value
 

@@ -49,13 +49,13 @@ async def find_accepted(engine: AsyncEngine, evolution: EvolutionClient, claim: 
     """
     wanted = Content(claim.type, claim.text, claim.media)
     since = _beginning(claim.started, datetime.now(UTC)) - CLOCK_DIFFERENCE
-    known = await _last_id(engine, claim.instance)
-    told = await _told_by_events(engine, claim, wanted, since, known)
+    told = await _told_by_events(engine, claim, wanted, since)
     if told:
         return told
     for chat in chat_variants(claim.chat):
         records = [each async for each in _records(evolution, claim, chat, since)]
-        like = [each for each in map(Accepted.of, records) if may_be_evolutions(each.evolution_id, known) and is_same(wanted, each.content)]
+        same = [each for each in map(Accepted.of, records) if is_same(wanted, each.content)]
+        like = [each for each in same if await _may_be_evolutions(engine, claim.instance, each.evolution_id)]
         owned = await _owned(engine, claim.instance, [each.evolution_id for each in like]) if like else set()
         free = [each for each in like if each.evolution_id not in owned]
         if free:
@@ -67,19 +67,23 @@ def _beginning(started: datetime, now: datetime) -> datetime:
     return now - _REACH if started > now + _SET_BACK else min(started, now)
 
 
-async def _last_id(engine: AsyncEngine, instance: str) -> str | None:
-    """Return the id that Evolution gave to the newest message of the instance's that it was asked to send."""
+async def _may_be_evolutions(engine: AsyncEngine, instance: str, evolution_id: str) -> bool:
+    """Tell it by the form of the id; and where that leaves a doubt, by what Evolution last gave to a message that it was asked to send."""
+    if may_be_evolutions(evolution_id) or not may_be_evolutions(evolution_id, evolution_id):
+        return may_be_evolutions(evolution_id)
     async with engine.connect() as connection:
-        return (await connection.execute(_LAST_ID, {"instance": instance})).scalar()
+        known = (await connection.execute(_LAST_ID, {"instance": instance})).scalar()
+    return may_be_evolutions(evolution_id, known)
 
 
-async def _told_by_events(engine: AsyncEngine, claim: Claim, wanted: Content, since: datetime, known: str | None) -> Accepted | None:
+async def _told_by_events(engine: AsyncEngine, claim: Claim, wanted: Content, since: datetime) -> Accepted | None:
+    names = {"instance": claim.instance, "chats": chat_variants(claim.chat), "since": since}
     async with engine.connect() as connection:
-        found = await connection.execute(_TOLD_BY_EVENTS, {"instance": claim.instance, "chats": chat_variants(claim.chat), "since": since})
-        for row in found:
-            content = Content(row.type, row.text, row.media, row.whatsapp_type)
-            if may_be_evolutions(row.evolution_id, known) and is_same(wanted, content):
-                return Accepted(row.evolution_id, row.chat, content, row.whatsapp_timestamp, certain=False)
+        told = (await connection.execute(_TOLD_BY_EVENTS, names)).all()
+    for row in told:
+        content = Content(row.type, row.text, row.media, row.whatsapp_type)
+        if is_same(wanted, content) and await _may_be_evolutions(engine, claim.instance, row.evolution_id):
+            return Accepted(row.evolution_id, row.chat, content, row.whatsapp_timestamp, certain=False)
     return None
 
 

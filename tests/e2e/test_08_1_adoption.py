@@ -144,6 +144,7 @@ def test_names_that_its_databases_do_not_have_are_told_and_can_be_set_right(adop
 
 def test_the_volumes_of_a_project_that_was_taken_down_are_adopted_with_their_data(adopting: Stack, old: ComposeProject) -> None:
     before = old.volumes()
+    old.remove()
     ran = adopting.up()
     adopting.assert_works()
     assert old.volumes() == before, f"a volume was made anew, or others beside them:\n{ran.told}"

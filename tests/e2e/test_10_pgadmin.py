@@ -15,8 +15,8 @@ _DATABASES = {"db": "POSTGRES_PASSWORD", "evolution_postgres": "EVOLUTION_POSTGR
 _GROUP = 1
 
 
-def _log_in(stack: Stack, password: str) -> httpx.Client:
-    client = httpx.Client(base_url=stack.url("PGADMIN_PORT", ""), follow_redirects=True, timeout=30)
+def _log_in(port: int, password: str) -> httpx.Client:
+    client = httpx.Client(base_url=f"http://127.0.0.1:{port}", follow_redirects=True, timeout=30)
     form = {"email": _EMAIL, "password": password, "csrf_token": _found(r'"csrfToken": "([^"]+)"', client.get("/login").text)}
     client.post("/authenticate/login", data=form).raise_for_status()
     client.headers["X-pgA-CSRFToken"] = _found(r"'csrf_token'\] = '([^']+)'", client.get("/browser/js/utils.js").text)
@@ -31,13 +31,13 @@ def _found(pattern: str, text: str) -> str:
 
 def test_pgadmin_lists_both_databases_and_reaches_them_and_goes_when_it_is_not_wanted_any_more(stack: Stack) -> None:
     before = stack.identities()
-    stack.settings["PGADMIN_PORT"] = str(free_ports(1))
-    with stack.with_settings(PGADMIN_ENABLED="true"):
+    port = free_ports(1)
+    with stack.with_settings(PGADMIN_ENABLED="true", PGADMIN_PORT=str(port)):
         ran = stack.make("up")
         assert ran.code == 0, ran.told
         assert {name: identity for name, identity in stack.identities().items() if name != "pgadmin"} == before
         credentials = stack.credentials()
-        with closing(_log_in(stack, credentials["PGADMIN_DEFAULT_PASSWORD"])) as client:
+        with closing(_log_in(port, credentials["PGADMIN_DEFAULT_PASSWORD"])) as client:
             listed = client.get(f"/browser/server/nodes/{_GROUP}/").raise_for_status().json()["result"]
             assert {each["label"] for each in listed} == _DATABASES.keys()
             for each in listed:

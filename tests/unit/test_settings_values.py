@@ -12,7 +12,7 @@ from tests.unit.settings_problems import problems
     [
         ("POSTGRES_PARAMETERS=shared_buffers", "is not a list of PostgreSQL parameters"),
         ("POSTGRES_PARAMETERS='log_line_prefix=\"%m\"'", "is not a list of PostgreSQL parameters"),
-        ("EVOLUTION_POSTGRES_PARAMETERS=work_mem=8MB max_connections=5", "holds max_connections, which is set by this program"),
+        ("EVOLUTION_POSTGRES_PARAMETERS=TimeZone=UTC Max_connections=5", "holds Max_connections, which is set by this program"),
         ("EVOLUTION_REDIS_DATABASE=16", "write a number from 0 to 15"),
         ("CACHE_REDIS_PREFIX_KEY=a b", "is not a prefix"),
         ("PGADMIN_DEFAULT_EMAIL=me@host.local", "has a domain that pgAdmin refuses"),

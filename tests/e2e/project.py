@@ -100,8 +100,9 @@ class Running:
 
 
 def _heed_interrupts() -> None:
-    """As a program that a terminal starts: a shell has those that it starts in the background ignore them."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """As a program that a terminal starts: a shell has those that it starts in the background ignore them, and so does nohup."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from stack import foreign
 if TYPE_CHECKING:
     from docker import DockerClient
 
+    from ops.checkpoint import Checkpoint
     from ops.engine import Observed, SeenContainer
     from ops.processes import Lock
     from ops.recovery import Plan
@@ -24,6 +26,28 @@ if TYPE_CHECKING:
 
 _PATIENCE_SECONDS = 20
 """For a run whose terminal is gone, and which is about to stop."""
+
+
+@dataclass(frozen=True)
+class Situation:
+    """A stack as its state has it, as the engine has it, and what has to be done about the difference before an `up`."""
+
+    known: Checkpoint
+    project: str
+    observed: Observed
+    plan: Plan
+
+
+def look(client: DockerClient, folder: Path, stack: str) -> Situation:
+    """Read a stack's state, and look at the engine once.
+
+    Raises:
+        OperatorError: the state, or the settings, can't be read.
+    """
+    known = checkpoint.read(state_folder(folder), stack)
+    project = project_name(folder, stack, known)
+    observed = engine.look(client, project)
+    return Situation(known, project, observed, recovery.plan(known, observed, project, stack))
 
 
 def make_ready(session: Session, client: DockerClient) -> tuple[Plan, Observed]:
@@ -34,19 +58,16 @@ def make_ready(session: Session, client: DockerClient) -> tuple[Plan, Observed]:
             restore was interrupted.
     """
     free_the_stack(session)
-    known = checkpoint.read(session.state, session.stack)
-    project = project_name(session.folder, session.stack, known)
-    observed = engine.look(client, project)
-    marker.refuse_unfinished(project, session.stack, observed.volumes)
-    plan = recovery.plan(known, observed, project, session.stack)
-    if plan.foreign:
-        raise OperatorError(*foreign.refusal(project, [each.name for each in plan.foreign]))
-    refuse_neighbours(session, plan)
-    if lost := recovery.detached(known, observed):
+    seen = look(client, session.folder, session.stack)
+    marker.refuse_unfinished(seen.project, session.stack, seen.observed.volumes)
+    if seen.plan.foreign:
+        raise OperatorError(*foreign.refusal(seen.project, [each.name for each in seen.plan.foreign]))
+    refuse_neighbours(session, seen.plan)
+    if lost := recovery.detached(seen.known, seen.observed):
         say(f"repair: {_names(lost)} lost the network; to be made again (volumes keep the data)", "yellow")
         engine.remove_containers(client, lost)
-        observed = engine.look(client, project)
-        plan = recovery.plan(known, observed, project, session.stack)
+        seen = look(client, session.folder, session.stack)
+    plan = seen.plan
     if plan.orphans:
         say(f"repair: removing {_names(plan.orphans)}, which no finished run knows (no data is in them; volumes stay)", "yellow")
         engine.remove_containers(client, plan.orphans)
@@ -64,7 +85,7 @@ def make_ready(session: Session, client: DockerClient) -> tuple[Plan, Observed]:
         engine.start_containers(client, stopped)
     for sentence in plan.drift:
         say(f"repair: {sentence}", "yellow")
-    return plan, observed
+    return plan, seen.observed
 
 
 def _to_be_started(session: Session, client: DockerClient, stopped: tuple[SeenContainer, ...]) -> list[SeenContainer]:

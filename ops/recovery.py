@@ -21,6 +21,27 @@ _LEFT_TO_UP = frozenset({"running", "restarting", "created"})
 """States that need nothing before an `up`: a crash loop is the health gate's business; a container whose first start failed is replaced."""
 
 
+GONE = "is gone"
+GONE_WITH_DATA = "is gone, and its data with it"
+ANOTHER = "is another one by now"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Something that the state has and the engine hasn't, or has another of.
+
+    Attributes:
+        what: a service, or network, volume or image with its name.
+        how: one of the above, or the state of a container that no start can mend.
+    """
+
+    what: str
+    how: str
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.how}"
+
+
 @dataclass(frozen=True)
 class Plan:
     """What to do before an `up`.
@@ -31,7 +52,7 @@ class Plan:
         orphan_networks: networks that the state doesn't know and that have our network's name; of a Compose project only when it is gone.
         clear_pending: whether the state has creations that never ended, to be cleared after the orphans are gone.
         stopped: containers that need no more than to be started.
-        drift: one sentence for each thing that the state has and the engine hasn't, or has another of; any of them asks for a refresh.
+        differences: any of them asks for a refresh.
     """
 
     foreign: tuple[SeenContainer, ...] = ()
@@ -39,12 +60,17 @@ class Plan:
     orphan_networks: tuple[SeenNetwork, ...] = ()
     clear_pending: bool = False
     stopped: tuple[SeenContainer, ...] = ()
-    drift: tuple[str, ...] = ()
+    differences: tuple[Difference, ...] = ()
+
+    @property
+    def drift(self) -> tuple[str, ...]:
+        """The differences, a sentence each."""
+        return tuple(map(str, self.differences))
 
     @property
     def refresh(self) -> bool:
         """Whether `up` has to look at the engine again (2 to 4 s)."""
-        return bool(self.drift)
+        return bool(self.differences)
 
 
 def plan(checkpoint: Checkpoint, observed: Observed, project: str, stack: str) -> Plan:
@@ -73,7 +99,7 @@ def plan(checkpoint: Checkpoint, observed: Observed, project: str, stack: str) -
             for container in observed.containers
             if container.id in known and known[container.id].must_run and container.state in _STARTABLE
         ),
-        drift=tuple(_drift(checkpoint, observed)),
+        differences=tuple(_differences(checkpoint, observed)),
     )
 
 
@@ -82,29 +108,29 @@ def _is_left(network: SeenNetwork, project: str, stack: str, foreign: tuple[Seen
     return network.stack == stack or (network.stack is None and not foreign and network.name == Naming(project, stack).network())
 
 
-def _drift(checkpoint: Checkpoint, observed: Observed) -> Iterator[str]:
+def _differences(checkpoint: Checkpoint, observed: Observed) -> Iterator[Difference]:
     seen = {container.id: container for container in observed.containers}
     for known in checkpoint.containers:
         found = seen.get(known.id)
         label = known.service or known.name
         if found is None:
-            yield f"{label} is gone"
+            yield Difference(label, GONE)
         elif known.must_run and found.state not in _STARTABLE | _LEFT_TO_UP:
-            yield f"{label} is {found.state or 'in an unknown state'}"
+            yield Difference(label, f"is {found.state or 'in an unknown state'}")
     networks = {network.id for network in observed.networks}
-    yield from (f"network {name} is gone" for identifier, name in checkpoint.networks.items() if identifier not in networks)
-    yield from (f"volume {name} is gone, and its data with it" for name in sorted(checkpoint.volumes - observed.volumes))
+    yield from (Difference(f"network {name}", GONE) for identifier, name in checkpoint.networks.items() if identifier not in networks)
+    yield from (Difference(f"volume {name}", GONE_WITH_DATA) for name in sorted(checkpoint.volumes - observed.volumes))
     now = {tag: identifier for identifier, tags in observed.images.items() for tag in tags}
     for image in checkpoint.images:
         if image.id not in observed.images:
-            yield f"image {image.name or image.id} is gone"
+            yield Difference(f"image {image.name or image.id}", GONE)
         elif not image.built and now.get(_as_listed(image.name), image.id) != image.id:
-            yield f"image {image.name} is another one by now"
+            yield Difference(f"image {image.name}", ANOTHER)
 
 
 def _as_listed(reference: str) -> str:
     """An image's name as the engine lists it among an image's tags. One with a digest is not among them: it never names another."""
-    path = reference.removeprefix("index.").removeprefix("docker.io/").removeprefix("library/")
+    path = reference.removeprefix("index.docker.io/").removeprefix("docker.io/").removeprefix("library/")
     return path if ":" in path.rpartition("/")[2] else f"{path}:latest"
 
 

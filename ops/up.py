@@ -8,7 +8,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ops import checkpoint, engine, heal, recovery
+from ops import checkpoint, engine, heal
 from ops.backup import marker
 from ops.console import columns, count, say
 from ops.doctor import guard
@@ -105,9 +105,7 @@ def _has_drifted(session: Session) -> bool:
         client = engine.connect(session.variables)
     except OperatorError:
         return False
-    known = checkpoint.read(session.state, session.stack)
-    project = project_name(session.folder, session.stack, known)
-    return recovery.plan(known, engine.look(client, project), project, session.stack).refresh
+    return heal.look(client, session.folder, session.stack).plan.refresh
 
 
 def _ask(stack: str) -> None:
@@ -127,9 +125,8 @@ def _take_down(session: Session, client: DockerClient, keeps_volumes: bool) -> s
     """Destroy what the state knows, then remove what carries our labels and isn't known; the project's name."""
     marker.refuse_at_work(session.stack)
     heal.free_the_stack(session)
-    known = checkpoint.read(session.state, session.stack)
-    project = project_name(session.folder, session.stack, known)
-    plan = recovery.plan(known, engine.look(client, project), project, session.stack)
+    seen = heal.look(client, session.folder, session.stack)
+    known, plan = seen.known, seen.plan
     heal.refuse_neighbours(session, plan)
     if plan.orphans:
         # First, for Pulumi can't remove a network while an unknown container is attached to it.
@@ -144,7 +141,7 @@ def _take_down(session: Session, client: DockerClient, keeps_volumes: bool) -> s
         # Whoever noted a generated password finds it valid after the next `up`.
         kept = ["--exclude", _GENERATED_SECRETS] if keeps_volumes else []
         run_told(session, ["destroy", "--exclude-protected", *kept, *refresh], Progress(keeps_volumes=keeps_volumes))
-    return project
+    return seen.project
 
 
 def _summary(session: Session, client: DockerClient, progress: Progress, seconds: float) -> None:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ops import checkpoint, engine, recovery
+from ops import heal, recovery
 from ops.containers import is_service
 from ops.doctor.findings import Finding, bad, warning
-from ops.session import FOLDER, project_name, state_folder
+from ops.session import FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from docker import DockerClient
 
-    from ops.checkpoint import Checkpoint
     from ops.engine import Observed
-
-_GONE = " is gone"
+    from ops.recovery import Plan
 
 
 def against_state(client: DockerClient, stack: str) -> Iterator[Finding]:
@@ -26,14 +24,12 @@ def against_state(client: DockerClient, stack: str) -> Iterator[Finding]:
     Raises:
         OperatorError: the state, or the settings, can't be read.
     """
-    known = checkpoint.read(state_folder(FOLDER), stack)
-    project = project_name(FOLDER, stack, known)
-    yield from compared(known, engine.look(client, project), project, stack)
+    seen = heal.look(client, FOLDER, stack)
+    yield from compared(seen.plan, seen.observed, stack)
 
 
-def compared(known: Checkpoint, observed: Observed, project: str, stack: str) -> Iterator[Finding]:
+def compared(plan: Plan, observed: Observed, stack: str) -> Iterator[Finding]:
     """What is gone, and what was left. Of a stack that is down as a whole nothing is missing."""
-    plan = recovery.plan(known, observed, project, stack)
     for left in plan.orphans:
         if left.folder in {None, str(FOLDER)}:  # what another clone made is not ours to judge
             yield warning(
@@ -43,9 +39,9 @@ def compared(known: Checkpoint, observed: Observed, project: str, stack: str) ->
             )
     if not any(each.stack == stack and is_service(each) for each in observed.containers):
         return
-    for sentence in plan.drift:
-        what, gone, more = sentence.partition(_GONE)
-        if gone:
-            yield bad(what, f"is gone{more}", f"`make up STACK={stack}` makes it again{', empty' if more else ''}")
-        elif sentence.startswith("image "):
-            yield warning("images", sentence, f"nothing, or `make up STACK={stack}`, which applies it")
+    for each in plan.differences:
+        if each.how in {recovery.GONE, recovery.GONE_WITH_DATA}:
+            empty = ", empty" if each.how == recovery.GONE_WITH_DATA else ""
+            yield bad(each.what, each.how, f"`make up STACK={stack}` makes it again{empty}")
+        elif each.how == recovery.ANOTHER:
+            yield warning("images", str(each), f"nothing, or `make up STACK={stack}`, which applies it")

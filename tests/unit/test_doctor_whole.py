@@ -34,7 +34,7 @@ WHOLE = Observed(containers=(seen("app"), seen("minio")), volumes=CHECKPOINT.vol
 
 
 def found(observed: Observed) -> list[Finding]:
-    return list(compared(CHECKPOINT, observed, PROJECT, STACK))
+    return list(compared(recovery.plan(CHECKPOINT, observed, PROJECT, STACK), observed, STACK))
 
 
 def test_a_container_and_a_volume_that_somebody_removed_are_bad_each_with_what_up_makes_of_it() -> None:
@@ -51,7 +51,7 @@ def test_of_a_stack_that_is_down_nothing_is_missing() -> None:
 
 
 def test_an_image_that_up_would_exchange_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    moved = recovery.Plan(drift=("image postgres:16 is another one by now",))
+    moved = recovery.Plan(differences=(recovery.Difference("image postgres:16", recovery.ANOTHER),))
     monkeypatch.setattr(recovery, "plan", lambda *_: moved)
     (finding,) = found(WHOLE)
     assert (finding.verdict, finding.said) == (Verdict.WARNING, moved.drift[0])

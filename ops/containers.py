@@ -93,9 +93,18 @@ def psql(stack: str, service: str, arguments: Sequence[str]) -> int:
     Raises:
         OperatorError: the service is no database, isn't there or doesn't run.
     """
+    return run_inside(stack, database(service), ("sh", "-c", _PSQL, "psql", *arguments))
+
+
+def database(service: str) -> ServiceName:
+    """The database of that name.
+
+    Raises:
+        OperatorError: it is none.
+    """
     if service not in _DATABASES:
         raise OperatorError(f"'{service}' is no database.", mend=f"Databases: {', '.join(_DATABASES)}")
-    return run_inside(stack, service, ("sh", "-c", _PSQL, "psql", *arguments))
+    return ServiceName(service)
 
 
 def _without_cli(client: DockerClient, container: str, command: Sequence[str]) -> int:

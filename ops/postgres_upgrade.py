@@ -17,7 +17,7 @@ from ops import engine, heal
 from ops.backup import marker
 from ops.backup.stopping import held_back
 from ops.console import ask, count, say
-from ops.containers import of_stack
+from ops.containers import database, of_stack
 from ops.errors import OperatorError
 from ops.local_images import build
 from ops.postgres_copy import Copy
@@ -30,7 +30,6 @@ from stack.naming import Naming
 from stack.services.postgres_names import PREFIXES, USERS, VOLUMES
 from stack.services.postgres_versions import data_version, layout, reference_version
 from stack.settings_table import ImageSource
-from stack.vocabulary import ServiceName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from ops.engine import SeenContainer
     from ops.session import Session
     from stack.settings import Settings
+    from stack.vocabulary import ServiceName
 
 
 def upgrade_postgres(stack: str, service: str, image: str, agreed: bool) -> None:
@@ -54,9 +54,7 @@ def upgrade_postgres(stack: str, service: str, image: str, agreed: bool) -> None
     Raises:
         OperatorError: it can't be done, was not agreed to, or failed; the stack is as it was.
     """
-    if service not in PREFIXES:
-        raise OperatorError(f"'{service}' is no database.", mend=f"Databases: {', '.join(PREFIXES)}")
-    name = ServiceName(service)
+    name = database(service)
     session = open_session(stack)
     client = engine.connect(session.variables)
     settings = stack_settings(session.folder, stack)

@@ -13,7 +13,7 @@ from src.evolution import EvolutionClient
 from src.evolution.answers import FoundMessage
 from src.messages.accepted import EVENT_ROW, Accepted
 from src.messages.claims import Claim
-from src.messages.matching import chat_variants, is_same, may_be_evolutions
+from src.messages.matching import chat_variants, is_same, may_be_a_librarys, may_be_evolutions
 
 CLOCK_DIFFERENCE = timedelta(seconds=5)
 """How far Evolution's clock may be behind the database's; its times are whole seconds."""
@@ -68,12 +68,14 @@ def _beginning(started: datetime, now: datetime) -> datetime:
 
 
 async def _may_be_evolutions(engine: AsyncEngine, instance: str, evolution_id: str) -> bool:
-    """Tell it by the form of the id; and where that leaves a doubt, by what Evolution last gave to a message that it was asked to send."""
-    if may_be_evolutions(evolution_id) or not may_be_evolutions(evolution_id, evolution_id):
-        return may_be_evolutions(evolution_id)
+    """Tell it by the form of the id; where that leaves a doubt, by the length of the last one that Evolution gave when asked to send."""
+    if may_be_evolutions(evolution_id):
+        return True
+    if not may_be_a_librarys(evolution_id):
+        return False
     async with engine.connect() as connection:
         known = (await connection.execute(_LAST_ID, {"instance": instance})).scalar()
-    return may_be_evolutions(evolution_id, known)
+    return known is not None and len(known) == len(evolution_id)
 
 
 async def _told_by_events(engine: AsyncEngine, claim: Claim, wanted: Content, since: datetime) -> Accepted | None:

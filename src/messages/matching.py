@@ -42,14 +42,14 @@ def _known(chat: str) -> str:
     return known_number(chat.partition("@")[0])
 
 
-def may_be_evolutions(evolution_id: str, known: str | None = None) -> bool:
-    """Tell whether Evolution may have chosen an id, and not another device of the same account.
+def may_be_evolutions(evolution_id: str) -> bool:
+    """Tell whether Evolution may have chosen an id, and not another device of the same account."""
+    return _MADE_BY_EVOLUTION.fullmatch(evolution_id) is not None
 
-    Evolution 2.3.6 and later leave the choice to their library, whose ids look like those of WhatsApp Web. So an id of the same length as
-    one that is `known` to be Evolution's may be its too.
-    """
-    like_known = known is not None and evolution_id.startswith("3EB0") and len(evolution_id) == len(known)
-    return like_known or _MADE_BY_EVOLUTION.fullmatch(evolution_id) is not None
+
+def may_be_a_librarys(evolution_id: str) -> bool:
+    """Tell whether Evolution 2.3.6 or later may have: it leaves the choice to its library, whose ids look like those of WhatsApp Web."""
+    return evolution_id.startswith("3EB0")
 
 
 def is_same(wanted: Content, found: Content) -> bool:

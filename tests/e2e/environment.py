@@ -65,6 +65,7 @@ class Stack:
             yield
         finally:
             self.write()
+            self.settled = False  # an `up` within has applied the others
 
     def make(self, target: str, **variables: str) -> Ran:
         """Run a target of the Makefile on this stack."""

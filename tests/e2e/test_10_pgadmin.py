@@ -30,7 +30,6 @@ def _found(pattern: str, text: str) -> str:
 
 
 def test_pgadmin_lists_both_databases_and_reaches_them_and_goes_when_it_is_not_wanted_any_more(stack: Stack) -> None:
-    stack.up()  # a test before may have left a change of settings to apply
     before = stack.identities()
     port = free_ports(1)
     with stack.with_settings(PGADMIN_ENABLED="true", PGADMIN_PORT=str(port)):

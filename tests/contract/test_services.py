@@ -27,7 +27,8 @@ def test_the_exchange_is_a_durable_topic_and_the_queues_are_quorum_queues(broker
 
 
 def test_queues_are_bound_with_a_key_in_capitals_until_their_first_event(broker: Broker, api: Api) -> None:
-    assert (f"{EXCHANGE}.instance.create", "INSTANCE_CREATE") in broker.bindings(EXCHANGE)
+    bound_at_start = (f"{EXCHANGE}.instance.create", "INSTANCE_CREATE")
+    eventually(lambda: bound_at_start in broker.bindings(EXCHANGE), "the key that nothing is published with")
     api.create()
     bound = (f"{EXCHANGE}.instance.create", "instance.create")
     eventually(lambda: bound in broker.bindings(EXCHANGE), "the key that is really published")
@@ -65,7 +66,7 @@ def test_a_deletion_leaves_the_exchange_and_the_queue_of_the_instance_behind(bro
     api.create(instanceName=name, rabbitmq={"events": ["REMOVE_INSTANCE"]})
     api.delete(f"/instance/delete/{name}")
     eventually(lambda: api.is_gone(name), f"{name} is gone")
-    assert broker.queue(f"{name}.remove.instance")
+    eventually(lambda: broker.queue(f"{name}.remove.instance"), "the queue of the last event, which is told after the answer")
     assert broker.api.get(f"exchanges/%2F/{name}").is_success
 
 

@@ -3,18 +3,23 @@
 import asyncio
 
 from alembic.util import CommandError
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from alembic import context
 from src.database import create_patient_engine
 from src.models import Base
 from src.settings import load_settings_or_exit
 
+LOCK_TIMEOUT = "2s"
+"""A migration that waits for a table, as behind a dump, holds up every replica that comes after it. What is built in an `autocommit_block`,
+as an index CONCURRENTLY, waits for as long as it takes."""
+
 
 def run(connection: Connection) -> None:
     """Run the command's migrations in one transaction."""
     context.configure(connection=connection, target_metadata=Base.metadata)
     with context.begin_transaction():
+        connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
         context.run_migrations()
 
 

@@ -148,6 +148,11 @@ def explain(error: BaseException, settings: Settings) -> Fault:
     )
 
 
+def is_lock_refused(error: BaseException) -> bool:
+    """Whether a statement gave up because somebody else kept a lock for longer than `lock_timeout`."""
+    return isinstance(_driver_error(error), postgres.LockNotAvailableError)
+
+
 def is_missing_table(error: BaseException) -> bool:
     """Whether a statement failed because a table that it names is not there."""
     return isinstance(_driver_error(error), postgres.UndefinedTableError)

@@ -21,7 +21,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from alembic import command
-from src.database import DatabaseError, create_patient_engine, explain, is_worth_waiting_for
+from src.database import DatabaseError, create_patient_engine, explain, is_lock_refused, is_worth_waiting_for
 from src.faults import Fault, State
 from src.logs import configure_logging
 from src.settings import Settings, exit_with, load_settings_or_exit
@@ -29,10 +29,12 @@ from src.settings import Settings, exit_with, load_settings_or_exit
 CONFIGURATION = Path(__file__).parent.parent / "alembic.ini"
 DATABASE_WAIT_SECONDS = 30.0
 LOCK_WAIT_SECONDS = 600.0
-"""How long another replica's migration may take."""
+"""How long another replica's migration may take, and how long a table that a migration changes may be in use by others."""
 LOCK = 8_417_029_566
 """The key of the advisory lock: any number that nothing else in this database uses."""
 _POLL_SECONDS = 0.2
+_BREATH_SECONDS = 2.0
+"""Between two tries to lock a table: time for whoever was held up by the try to do what it is there for."""
 
 _log = logging.getLogger("app.migrate")
 
@@ -54,14 +56,33 @@ async def migrate(settings: Settings, wait_seconds: float = DATABASE_WAIT_SECOND
     engine = create_patient_engine(settings)
     try:
         await _wait_until_connectable(engine, settings, wait_seconds)
-        async with _lock(engine), engine.connect() as connection:
-            await connection.run_sync(_upgrade)
+        async with _lock(engine):
+            await _upgrade_once_free(engine)
     except DatabaseError as error:
         raise MigrationError(explain(error, settings)) from error
     except CommandError as error:
         raise MigrationError(_bad_revisions(error)) from error
     finally:
         await engine.dispose()
+
+
+async def _upgrade_once_free(engine: AsyncEngine) -> None:
+    """Upgrade as soon as nobody else, such as a backup, uses a table that is changed."""
+    deadline = time.monotonic() + LOCK_WAIT_SECONDS
+    told = False
+    while True:
+        try:
+            async with engine.connect() as connection:
+                return await connection.run_sync(_upgrade)
+        except DatabaseError as error:
+            if not is_lock_refused(error):
+                raise
+            if time.monotonic() > deadline:
+                raise MigrationError(_table_kept()) from error
+            if not told:
+                _log.warning("waiting for a table that a migration changes: others use it, as a backup does")
+                told = True
+        await asyncio.sleep(_BREATH_SECONDS)
 
 
 def _upgrade(connection: Connection) -> None:
@@ -117,6 +138,14 @@ async def _lock(engine: AsyncEngine) -> AsyncIterator[None]:
 
 async def _try_lock(connection: AsyncConnection) -> bool:
     return bool((await connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": LOCK})).scalar_one())
+
+
+def _table_kept() -> Fault:
+    return Fault(
+        State.TIMEOUT,
+        f"A table that a migration changes is in use by others, and was so for more than {LOCK_WAIT_SECONDS:.0f} s.",
+        "wait for a backup to end, or end the transaction that keeps the table (`make psql`, then `SELECT * FROM pg_stat_activity`); start again.",
+    )
 
 
 def _lock_kept() -> Fault:

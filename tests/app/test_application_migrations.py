@@ -15,7 +15,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
 from alembic import command
 from src.database import create_engine
@@ -56,6 +56,18 @@ async def on_database(settings: Settings, do: Callable[[Connection], T]) -> T:
 
 def _tables(connection: Connection) -> list[str]:
     return list(connection.execute(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")).scalars())
+
+
+def _without_senders(connection: Connection) -> None:
+    """Take the database to what it was before the last migration that changes a table of messages."""
+    configuration = Config(CONFIGURATION)
+    configuration.attributes["connection"] = connection
+    command.downgrade(configuration, "0004")
+    connection.commit()
+
+
+def _columns(table: str) -> Callable[[Connection], set[str]]:
+    return lambda connection: {column["name"] for column in inspect(connection).get_columns(table)}
 
 
 async def test_the_migrated_schema_is_exactly_what_the_models_say(make_settings: MakeSettings) -> None:
@@ -132,6 +144,40 @@ async def test_a_replica_waits_while_another_one_migrates(make_settings: MakeSet
         assert not waiting.done(), "it did not wait for the lock"
         await other.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": LOCK})
         await asyncio.wait_for(waiting, timeout=20)
+    await engine.dispose()
+
+
+async def test_a_migration_that_waits_for_a_dump_lets_the_replicas_at_work_go_on(make_settings: MakeSettings) -> None:
+    """Whoever waits for a table to itself holds up all who come after: the pause between two tries is theirs."""
+    settings = make_settings()
+    await migrate(settings)
+    await on_database(settings, _without_senders)
+    engine = create_engine(settings)
+    async with engine.connect() as dump:
+        await dump.execute(text("LOCK TABLE messages IN ACCESS SHARE MODE"))  # as pg_dump has, to its end
+        waiting = asyncio.create_task(migrate(settings))
+        await asyncio.sleep(1)
+        for _ in range(3):
+            async with engine.connect() as replica:
+                await replica.execute(text("SELECT count(*) FROM messages"))
+        assert not waiting.done(), "it did not wait for the table"
+        await dump.rollback()
+        await asyncio.wait_for(waiting, timeout=20)
+    assert await on_database(settings, _columns("messages")) >= {"sender"}
+    await engine.dispose()
+
+
+async def test_a_table_that_is_never_free_is_given_up_by_name(make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.migrate.LOCK_WAIT_SECONDS", 0.0)
+    settings = make_settings()
+    await migrate(settings)
+    await on_database(settings, _without_senders)
+    engine = create_engine(settings)
+    async with engine.connect() as dump:
+        await dump.execute(text("LOCK TABLE messages IN ACCESS SHARE MODE"))
+        with pytest.raises(MigrationError, match="A table that a migration changes is in use") as caught:
+            await migrate(settings)
+    assert "backup" in caught.value.fault.mend
     await engine.dispose()
 
 

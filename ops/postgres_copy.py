@@ -15,6 +15,7 @@ from docker.errors import APIError, NotFound
 
 from ops.backup import databases, inside, volumes
 from ops.backup.inside import InsideError
+from ops.backup.stopping import held_back
 from ops.backup.telling import amount
 from ops.console import say
 from ops.errors import OperatorError
@@ -162,11 +163,11 @@ class Copy:
             self._refuse_others(helper)
             self._tell_what_stays(helper)
             self.client.api.stop(helper, timeout=_STOP_SECONDS)
-        except InsideError as error:
-            self.clear()
-            raise OperatorError("The copy failed.", str(error), _AS_IT_WAS) from error
-        except BaseException:
-            self.clear()
+        except BaseException as error:
+            with held_back("removing the unfinished copy"):
+                self.clear()
+            if isinstance(error, InsideError):
+                raise OperatorError("The copy failed.", str(error), _AS_IT_WAS) from error
             raise
         self._remove(helper)
         return tables

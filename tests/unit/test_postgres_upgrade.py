@@ -1,5 +1,6 @@
 """Moving a database to another major version: what is seen before it begins, and what is left when it does not come to its end."""
 
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from ops import engine, operations, postgres_upgrade
 from ops.backup import databases, inside, marker, stopping, volumes
+from ops.backup.inside import InsideError
 from ops.engine import SeenContainer
 from ops.errors import OperatorError
 from ops.postgres_copy import Copy
@@ -100,6 +102,21 @@ def test_a_closed_terminal_ends_an_upgrade_as_ctrl_c_does(monkeypatch: pytest.Mo
     monkeypatch.setattr(postgres_upgrade, "upgrade_postgres", lambda *_, **__: done.append("upgrade"))
     operations.upgrade_postgres.main(["--image", "postgres:17"], standalone_mode=False)
     assert done == ["signals", "upgrade"]
+
+
+def test_an_unfinished_copy_is_removed_whole_even_when_one_asks_to_stop_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    cleared = []
+
+    def clear(_: Copy) -> None:
+        signal.raise_signal(signal.SIGINT)
+        cleared.append("all of it")
+
+    monkeypatch.setattr(Copy, "_create", Mock(side_effect=InsideError("no such tool")))
+    monkeypatch.setattr(Copy, "clear", clear)
+    with pytest.raises(OperatorError, match="The copy failed") as caught:
+        Copy(Mock(), DB, "postgres:17", layout("postgres:17"), "volume", {}).make()
+    assert "no such tool" in str(caught.value)
+    assert cleared == ["all of it"]
 
 
 @pytest.mark.parametrize(

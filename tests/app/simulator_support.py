@@ -4,6 +4,7 @@ Needs a Docker engine. Each image is the local one where it was built, else the 
 """
 
 import contextlib
+import json
 import os
 import socket
 import subprocess
@@ -189,6 +190,10 @@ class Tap:
             f"queues/%2F/{self.name}/get", json={"count": 100, "ackmode": "ack_requeue_false", "encoding": "auto"}
         ).raise_for_status()
         return list(answer.json())
+
+    def of(self, instance: str) -> list[dict[str, Any]]:
+        """Take what is there, and give what tells of an instance: others' events may come late."""
+        return [each for each in self.messages() if json.loads(each["payload"])["instance"] == instance]
 
 
 def answers(url: str, auth: tuple[str, str] | None = None) -> bool:

@@ -44,7 +44,7 @@ def test_an_event_reaches_whoever_binds_its_name_with_the_real_body_and_no_prope
     created = simulator.create()
     now = datetime.now(UTC)
     instance = created["instance"]
-    (message,) = [each for each in eventually(tap.messages, "the event") if instance["instanceId"] in each["payload"]]
+    (message,) = eventually(lambda: tap.of(instance["instanceName"]), "the event")
     assert (message["exchange"], message["routing_key"], message["properties"]) == ("evolution", "instance.create", [])
     body: dict[str, Any] = json.loads(message["payload"])
     told = datetime.fromisoformat(body.pop("date_time").replace("Z", "")).replace(tzinfo=timezone(timedelta(hours=-3)))
@@ -63,8 +63,7 @@ def test_a_paired_instance_names_its_phone_as_sender_and_tells_of_its_connection
     tap = broker.tap("evolution", "connection.update")
     name = simulator.create()["instance"]["instanceName"]
     simulator.pair(name)
-    bodies = [json.loads(each["payload"]) for each in eventually(tap.messages, "the event")]
-    (body,) = [each for each in bodies if each["instance"] == name]
+    (body,) = [json.loads(each["payload"]) for each in eventually(lambda: tap.of(name), "the event")]
     jid = "5511999990001@s.whatsapp.net"
     assert body["sender"] == jid
     assert body["data"] == {"instance": name, "wuid": jid, "profileName": "Ana", "state": "open", "statusReason": 200}
@@ -86,7 +85,7 @@ def test_a_deletion_is_told_globally(simulator: Process, broker: Broker) -> None
     tap = broker.tap("evolution", "instance.delete")
     instance = simulator.create()["instance"]
     simulator.api.delete(f"/instance/delete/{instance['instanceName']}").raise_for_status()
-    (body,) = [json.loads(each["payload"]) for each in eventually(tap.messages, "the event")]
+    (body,) = [json.loads(each["payload"]) for each in eventually(lambda: tap.of(instance["instanceName"]), "the event")]
     assert body["data"] == {"instanceName": instance["instanceName"], "instanceId": instance["instanceId"]}
 
 

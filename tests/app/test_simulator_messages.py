@@ -292,8 +292,9 @@ def test_what_a_contact_writes_is_told_with_who_it_is(phone: Phone, broker: Brok
 
 
 def test_what_happens_while_an_instance_is_away_is_told_once_when_it_is_back(phone: Phone, broker: Broker) -> None:
-    key_id = phone.send()["key"]["id"]
-    phone.wait_for(key_id, "DELIVERY_ACK")
+    before = hear(broker, phone)
+    phone.send()
+    before.wait_for("messages.update", lambda data: data["status"] == "DELIVERY_ACK")
     phone.simulator("POST", "offline")
     heard = hear(broker, phone)
     held = phone.receive(text="are you there?")

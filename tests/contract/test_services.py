@@ -37,11 +37,11 @@ def test_queues_are_bound_with_a_key_in_capitals_until_their_first_event(broker:
 def test_an_event_is_published_by_its_name_without_properties_and_without_a_destination(broker: Broker, api: Api) -> None:
     tap = broker.tap(EXCHANGE, "instance.create")
     created = api.create()
-    (message,) = eventually(tap.messages, "the event is published")
+    name, instance_id = created["instance"]["instanceName"], created["instance"]["instanceId"]
+    (message,) = eventually(lambda: tap.of(name), "the event is published")
     assert message["routing_key"] == "instance.create"
     assert message["properties"] in ([], {}, {"headers": {}}), "not persistent, no content type, nothing"
     body = json.loads(message["payload"])
-    name, instance_id = created["instance"]["instanceName"], created["instance"]["instanceId"]
     assert set(body) == {"event", "instance", "data", "server_url", "date_time", "apikey"}
     assert (body["event"], body["instance"]) == ("instance.create", name)
     assert body["data"] == {"instanceName": name, "instanceId": instance_id}
@@ -53,7 +53,7 @@ def test_an_instance_with_rabbitmq_of_its_own_gets_an_exchange_by_its_name_and_i
     tap = broker.tap(EXCHANGE, "send.message")
     try:
         sent = paired.sent("sendText", text=new_text())
-        everybodys = eventually(tap.messages, "the event is on the global exchange")
+        everybodys = eventually(lambda: tap.of(paired.name), "the event is on the global exchange")
         queue = f"{paired.name}.send.message"
         eventually(lambda: (broker.queue(queue) or {}).get("messages"), f"and in the queue {queue}")
     finally:

@@ -22,10 +22,10 @@ if [ $$ -eq 1 ] && [[ ${RABBITMQ_URI:-} =~ @([^@:/]+):([0-9]+) ]]; then
         grep -qs "$(printf ':%04X [0-9A-F]*:0000 0A ' "$SERVER_PORT")" /proc/net/tcp /proc/net/tcp6
     }
 
-    # Begins once it is connected, unless it was started without RabbitMQ ($1: yes): one that RabbitMQ refuses would be no better off after
-    # a restart. And one that doesn't serve yet may be in the middle of a migration.
+    # Begins once it is connected, or RabbitMQ is away, as it is from the beginning when Evolution API was started without it ($1: yes). One
+    # that RabbitMQ refuses would be no better off after a restart. And one that doesn't serve yet may be in the middle of a migration.
     keep_connected() {
-        [ "$1" = yes ] || until is_connected; do sleep 1; done
+        [ "$1" = yes ] || while ! is_connected && rabbitmq_answers; do sleep 1; done
         local seconds=0
         while sleep 5; do
             if is_connected; then

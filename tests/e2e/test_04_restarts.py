@@ -1,9 +1,17 @@
 """Whoever starts or restarts the containers, and in whatever order: Evolution API, which connects to RabbitMQ once, ends up connected."""
 
+import socketserver
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Thread
+
+from docker.models.containers import Container
 
 from tests.e2e.data import Clients, assert_events_are_published
 from tests.e2e.environment import EIGHT, Stack, eventually
+from tests.e2e.machine import free_ports
 
 _DEPENDENTS_FIRST = ("app", "evolution-api", "audio-converter", "minio", "rabbitmq", "redis", "db", "evolution_postgres")
 _SECONDS_TO_COME_BACK = 120
@@ -54,6 +62,66 @@ def test_without_rabbitmq_the_wait_has_an_end_and_evolution_starts_all_the_same(
         "RabbitMQ does not answer: starting without it. Events are dropped until it does, and for a minute more",
         "started",
     ]
+
+
+@contextmanager
+def _answering(port: int) -> Iterator[None]:
+    """Something that takes connections on this machine, and says nothing."""
+
+    class Server(socketserver.ThreadingTCPServer):
+        allow_reuse_address = True
+        daemon_threads = True
+
+    with Server(("127.0.0.1", port), socketserver.BaseRequestHandler) as server:
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+
+
+@contextmanager
+def _evolution_that_never_connects(stack: Stack, rabbitmq: int) -> Iterator[Container]:
+    """A container that starts as Evolution API does, to which a second is a moment, and which serves."""
+    serving = free_ports(1)
+    container = stack.client.containers.create(
+        stack.container("evolution-api").attributes["Image"],
+        entrypoint=["/bin/bash", "-c", "command sleep 600; true"],
+        environment={
+            "RABBITMQ_URI": f"amqp://user:password@127.0.0.1:{rabbitmq}/%2F",
+            "SERVER_PORT": str(serving),
+            "BASH_ENV": "/start.sh",
+            "BASH_FUNC_sleep%%": "() { command sleep 0.05; }",
+        },
+        volumes={str(stack.copy.folder / "stack/services/evolution_start.sh"): {"bind": "/start.sh", "mode": "ro"}},
+        network_mode="host",
+    )
+    try:
+        with _answering(serving):
+            container.start()
+            yield container
+    finally:
+        container.remove(force=True)
+
+
+def test_an_evolution_whose_rabbitmq_went_away_before_it_connected_is_started_again(stack: Stack) -> None:
+    rabbitmq = free_ports(1)
+    with _evolution_that_never_connects(stack, rabbitmq) as evolution:
+        eventually(10, lambda: b"Waiting for RabbitMQ" in evolution.logs(), "it waits")
+        with _answering(rabbitmq):
+            eventually(10, lambda: len(evolution.top()["Processes"]) > 2, "it has started, and is watched")
+        time.sleep(0.5)  # many looks of the watch
+        with _answering(rabbitmq):
+            evolution.wait(timeout=20)
+        assert b"No connection to RabbitMQ, which answers, for a minute" in evolution.logs()
+
+
+def test_an_evolution_that_rabbitmq_refuses_is_left_alone_for_a_restart_changes_nothing(stack: Stack) -> None:
+    rabbitmq = free_ports(1)
+    with _answering(rabbitmq), _evolution_that_never_connects(stack, rabbitmq) as evolution:
+        time.sleep(5)  # in which another one would have ended twice
+        evolution.reload()
+        assert (evolution.status, evolution.logs()) == ("running", b"")
 
 
 def test_a_restart_of_rabbitmq_restarts_evolution_after_it_and_says_so(stack: Stack) -> None:

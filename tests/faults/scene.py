@@ -4,6 +4,8 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from docker.errors import APIError
+
 from tests.e2e.data import Clients, Data
 from tests.e2e.environment import Stack, eventually
 from tests.e2e.project import Ran
@@ -57,18 +59,24 @@ class Scene:
 
     def wait_until_healthy(self, services: Iterable[str], seconds: float) -> float:
         """Wait, without a command, until each passes its own health check; how long that took."""
-        return eventually(seconds, lambda: all(self._is_ready(service) for service in services), f"{', '.join(services)} are healthy")
 
-    def _is_ready(self, service: str) -> bool:
-        """Whether the container passes its health check now: the engine asks only every half minute."""
+        def all_are_ready() -> bool:
+            for service in services:
+                self._assert_ready(service)
+            return True
+
+        return eventually(seconds, all_are_ready, f"{', '.join(services)} are healthy")
+
+    def _assert_ready(self, service: str) -> None:
+        """See that the container passes its health check now: the engine asks only every half minute."""
         container = self.stack.container(service)
-        if container.status != "running":
-            return False
+        assert container.status == "running", f"{service} is {container.status}"
         kind, *words = container.attributes["Config"]["Healthcheck"]["Test"]
         try:
-            return self.stack.inside(service, *(words if kind == "CMD" else ("sh", "-c", *words)))[0] == 0
-        except Exception:  # noqa: BLE001 - it ended between the look and the question
-            return False
+            code, said = self.stack.inside(service, *(words if kind == "CMD" else ("sh", "-c", *words)))
+        except APIError as error:
+            raise AssertionError(f"{service} ended between the look and the question") from error
+        assert code == 0, f"{service} is not ready: {said}"
 
     def assert_whole(self) -> None:
         """Everything runs, and all data is as it was."""

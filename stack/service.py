@@ -70,9 +70,12 @@ class Service(pulumi.ComponentResource):
         super().__init__("whatsapp:stack:Service", spec.name)
         self.spec = spec
         self._host = host
-        self.containers = [self._container(number) for number in range(1, spec.replicas + 1)]
-        ids: list[pulumi.Output[str]] = [self._ready(container, number) for number, container in enumerate(self.containers, 1)]
-        self.container_id = pulumi.Output.all(*ids).apply(lambda ready: str(ready[0]))
+        self.containers: list[docker.Container] = []
+        ready: list[pulumi.Output[str]] = []
+        for number in range(1, spec.replicas + 1):
+            self.containers.append(self._container(number, after=ready))
+            ready.append(self._ready(self.containers[-1], number))
+        self.container_id = pulumi.Output.all(*ready).apply(lambda ids: str(ids[0]))
         self.register_outputs({"containers": [container.name for container in self.containers]})
 
     def endpoint(self, value: pulumi.Input[str]) -> pulumi.Output[str]:
@@ -85,7 +88,9 @@ class Service(pulumi.ComponentResource):
             return pulumi.Output.from_input(value)
         return pulumi.Output.all(value, self.container_id).apply(lambda pair: str(pair[0]))
 
-    def _container(self, number: int) -> docker.Container:
+    def _container(self, number: int, after: Sequence[pulumi.Output[str]]) -> docker.Container:
+        """One replica. It is looked at when those before it are ready: while one is replaced the others serve, and where the new one never
+        is ready, they go on as they were."""
         spec, naming = self.spec, self._host.naming
         return docker.Container(
             self._label(number),
@@ -126,7 +131,7 @@ class Service(pulumi.ComponentResource):
                 parent=self,
                 delete_before_replace=True,
                 replace_on_changes=_NOT_APPLIED_IN_PLACE,
-                depends_on=_containers_behind([*spec.environment.values(), *(each.content for each in spec.files)]),
+                depends_on=_containers_behind([*spec.environment.values(), *(each.content for each in spec.files)], tuple(after)),
             ),
         )
 
@@ -230,10 +235,14 @@ class _Later:
         return self.begin().__await__()
 
 
-def _containers_behind(values: Sequence[pulumi.Input[str]]) -> pulumi.Output[list[pulumi.Resource]]:
-    """The containers that values wait for."""
+def _containers_behind(
+    values: Sequence[pulumi.Input[str]], after: Sequence[pulumi.Output[str]]
+) -> pulumi.Output[list[pulumi.Resource]]:
+    """The containers that values wait for, told when all of `after` is known; those need not outlive who comes after them."""
 
     async def found() -> list[pulumi.Resource]:
+        for each in after:
+            await each.future(with_unknowns=True)
         behind = [await value.resources() for value in values if isinstance(value, pulumi.Output)]
         return [each for each in set().union(*behind) if isinstance(each, docker.Container)]
 

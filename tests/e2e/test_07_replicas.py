@@ -1,10 +1,13 @@
 """Several containers of the application."""
 
 import json
+import time
 
 import httpx
 
-from tests.e2e.environment import Stack
+from tests.e2e.environment import Running, Stack
+
+REPLICAS = 3
 
 _ADDRESSES = """
 import json, socket, urllib.request
@@ -32,3 +35,48 @@ def test_three_replicas_share_one_name_inside_and_take_the_ports_upwards_outside
     stack.assert_works()
     after = stack.identities()
     assert {service for service in after if after[service] != before[service]} <= {"app"}, "scaling the application touched others"
+
+
+def test_replicas_are_replaced_one_after_another_and_one_that_never_is_ready_is_the_last(stack: Stack) -> None:
+    with stack.with_settings(APP_REPLICAS=str(REPLICAS)):
+        stack.up()
+        old = replicas(stack)
+        stack.write(APP_REPLICAS=str(REPLICAS), APP_LOG_LEVEL="debug")
+        fewest = fewest_alive(stack, stack.start("up"))
+        new = replicas(stack)
+        assert not set(old) & set(new), "not all were replaced"
+        assert fewest == REPLICAS - 1, "while one is replaced, the others serve"
+
+        stack.write(APP_REPLICAS=str(REPLICAS), APP_ENV_WEBHOOK_URL="nonsense")
+        stack.fails().assert_tells("app does not stay up", "WEBHOOK_URL: Input should be a valid URL")
+        assert replicas(stack)[1:] == new[1:], "those that serve were touched"
+        assert alive(stack) == REPLICAS - 1
+    stack.up()
+    stack.assert_works()
+
+
+def replicas(stack: Stack) -> list[str]:
+    """The ids of the application's containers."""
+    return [stack.container("app", number).id for number in range(1, REPLICAS + 1)]
+
+
+def alive(stack: Stack) -> int:
+    """How many of them answer."""
+    found = 0
+    for offset in range(REPLICAS):
+        try:
+            found += httpx.get(f"http://127.0.0.1:{int(stack.settings['APP_PORT']) + offset}/health/live", timeout=2).is_success
+        except httpx.TransportError:
+            pass
+    return found
+
+
+def fewest_alive(stack: Stack, command: Running) -> int:
+    """How few of them answered at a time while a command ran, which must succeed."""
+    fewest = REPLICAS
+    while command.process.poll() is None:
+        fewest = min(fewest, alive(stack))
+        time.sleep(0.05)
+    ran = command.finish()
+    assert ran.code == 0, ran.told
+    return fewest

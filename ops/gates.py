@@ -45,7 +45,7 @@ class Gates:
         asyncio.run(_all([self._pass(container) for container in containers]))
 
     def restart(self, containers: Sequence[SeenContainer]) -> None:
-        """Restart containers, each when those of them that it needs are ready again, and say of each that it is.
+        """Restart containers, each when those that it needs, and the replicas before it, are ready again, and say of each that it is.
 
         Raises:
             OperatorError: one does not become ready. Those that need it are left as they are.
@@ -55,16 +55,17 @@ class Gates:
     async def _restart_in_order(self, containers: Sequence[SeenContainer]) -> None:
         tasks: dict[str, asyncio.Task[None]] = {}
 
-        async def restart(container: SeenContainer) -> None:
-            for needed in containers:
-                if needed.service in container.needs:
-                    await tasks[needed.id]
+        async def restart(container: SeenContainer, others_before: Sequence[SeenContainer]) -> None:
+            needed = [each for each in containers if each.service in container.needs]
+            replicas = [each for each in others_before if each.service == container.service]
+            for each in (*needed, *replicas):
+                await tasks[each.id]
             begun = time.monotonic()
             await self._gate(container.id).restart(container.id)
             await self._pass(container.id)
             say(f"{container.name} restarted, ready after {time.monotonic() - begun:.1f} s", "green")
 
-        tasks.update({container.id: asyncio.create_task(restart(container)) for container in containers})
+        tasks.update({each.id: asyncio.create_task(restart(each, containers[:place])) for place, each in enumerate(containers)})
         await _all(tasks.values())
 
     async def _pass(self, container: str) -> None:

@@ -89,8 +89,10 @@ class Service(pulumi.ComponentResource):
         return pulumi.Output.all(value, self.container_id).apply(lambda pair: str(pair[0]))
 
     def _container(self, number: int, after: Sequence[pulumi.Output[str]]) -> docker.Container:
-        """One replica. It is looked at when those before it are ready: while one is replaced the others serve, and where the new one never
-        is ready, they go on as they were."""
+        """One replica, which is touched when those before it are ready.
+
+        So while one is replaced the others serve, and where the new one never is ready, they go on as they were.
+        """
         spec, naming = self.spec, self._host.naming
         return docker.Container(
             self._label(number),
@@ -235,9 +237,7 @@ class _Later:
         return self.begin().__await__()
 
 
-def _containers_behind(
-    values: Sequence[pulumi.Input[str]], after: Sequence[pulumi.Output[str]]
-) -> pulumi.Output[list[pulumi.Resource]]:
+def _containers_behind(values: Sequence[pulumi.Input[str]], after: Sequence[pulumi.Output[str]]) -> pulumi.Output[list[pulumi.Resource]]:
     """The containers that values wait for, told when all of `after` is known; those need not outlive who comes after them."""
 
     async def found() -> list[pulumi.Resource]:

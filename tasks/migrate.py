@@ -144,7 +144,7 @@ def _table_kept() -> Fault:
     return Fault(
         State.TIMEOUT,
         f"A table that a migration changes is in use by others, and was so for more than {LOCK_WAIT_SECONDS:.0f} s.",
-        "wait for a backup to end, or end the transaction that keeps the table (`make psql`, then `SELECT * FROM pg_stat_activity`); start again.",
+        "wait for a backup to end, or end the transaction that keeps the table (`SELECT * FROM pg_stat_activity` shows it); start again.",
     )
 
 

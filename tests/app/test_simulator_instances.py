@@ -270,10 +270,10 @@ def test_whatsapp_may_go_away_and_come_back_without_a_new_pairing(told: Told) ->
     process.api.post(f"/simulator/instances/{name}/online").raise_for_status()
     eventually(lambda: state(process, name) == "open", "it opens again")
 
-    def told() -> list[str]:
+    def states() -> list[str]:
         return [hook.body["data"]["state"] for hook in receiver.named("connection.update", name)]
 
-    eventually(lambda: told().count("open") == 2, "its opening is told when it was paired and when it is back")
+    eventually(lambda: states().count("open") == 2, "its opening is told when it was paired and when it is back")
 
 
 def test_an_unpaired_instance_whose_whatsapp_is_away_gets_no_code(told: Told) -> None:

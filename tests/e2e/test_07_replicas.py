@@ -2,10 +2,12 @@
 
 import json
 import time
+from contextlib import suppress
 
 import httpx
 
-from tests.e2e.environment import Running, Stack
+from tests.e2e.environment import Stack
+from tests.e2e.project import Running
 
 REPLICAS = 3
 
@@ -64,10 +66,8 @@ def alive(stack: Stack) -> int:
     """How many of them answer."""
     found = 0
     for offset in range(REPLICAS):
-        try:
+        with suppress(httpx.TransportError):
             found += httpx.get(f"http://127.0.0.1:{int(stack.settings['APP_PORT']) + offset}/health/live", timeout=2).is_success
-        except httpx.TransportError:
-            pass
     return found
 
 

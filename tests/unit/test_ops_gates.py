@@ -1,6 +1,6 @@
 """Restarting by hand: in which order, who has to be restarted too, and what is told when one does not come back."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from unittest.mock import Mock
@@ -49,7 +49,7 @@ class FakeEngine:
         return Mock(inspect_container=self._inspect)
 
     def _inspect(self, container: str) -> dict[str, Any]:
-        labels = {"com.docker.compose.project": "whatsapp-dev", "com.docker.compose.service": container}
+        labels = {"com.docker.compose.project": "whatsapp-dev", "com.docker.compose.service": container.removesuffix("-2")}
         check = {"Test": ["CMD", "ready"], "Interval": 10**9, "Timeout": 10**9, "StartPeriod": 60 * 10**9, "Retries": 3}
         return {"Config": {"Labels": labels, "Healthcheck": check, "StopTimeout": 7}}
 
@@ -101,6 +101,18 @@ def test_each_is_restarted_when_what_it_needs_is_ready_again(engine: FakeEngine)
         ready = max(place for place, what in enumerate(engine.done) if what == f"probe {needed}")
         assert engine.done.index(f"restart {service}") > ready, f"{service} was restarted before {needed} was ready: {engine.done}"
     assert engine.done.index("restart db") < engine.done.index("probe rabbitmq"), "they don't need each other, and one waits for the other"
+
+
+def test_replicas_are_restarted_one_after_another_and_the_others_serve(engine: FakeEngine) -> None:
+    Gates(Mock()).restart([APP, replace(APP, id="app-2")])
+    assert engine.done == ["restart app", "probe app", "probe app", "restart app-2", "probe app-2", "probe app-2"]
+
+
+def test_replicas_behind_one_that_crashes_go_on(engine: FakeEngine) -> None:
+    engine.crashing = frozenset({"app"})
+    with pytest.raises(OperatorError, match="app does not stay up"):
+        Gates(Mock()).restart([APP, replace(APP, id="app-2")])
+    assert "restart app-2" not in engine.done
 
 
 def test_one_that_crashes_is_told_once_with_its_last_words_and_those_that_need_it_are_left_alone(engine: FakeEngine) -> None:

@@ -23,8 +23,11 @@ from ops.containers import of_stack
 from ops.errors import OperatorError
 from ops.session import FOLDER, state_folder
 from ops.stats import MIB, cpu_percent, memory_mib
+from stack.probes import probe_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from docker import DockerClient
 
     from ops.checkpoint import KnownContainer
@@ -192,7 +195,8 @@ def _status(client: DockerClient, container: SeenContainer) -> Status | None:
         return None  # removed while we looked
     state = details["State"]
     health = (state.get("Health") or {}) if runs else {}
-    failing = health.get("FailingStreak", 0)
+    checks = health.get("Log") or []
+    failing = max(health.get("FailingStreak", 0), int(_is_lost(details["Config"], checks)))
     return Status(
         service=container.service,
         replica=container.number,
@@ -209,8 +213,14 @@ def _status(client: DockerClient, container: SeenContainer) -> Status | None:
         ports=tuple(f"{address}:{host}->{inner}" for address, host, inner in container.ports),
         image=image_name(client, details["Image"], container.project),
         failing=failing,
-        last_check=_last_line(health["Log"][-1]["Output"]) if failing and health.get("Log") else "",
+        last_check=_last_line(checks[-1]["Output"]) if failing and checks else "",
     )
+
+
+def _is_lost(configuration: Mapping[str, Any], checks: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the last check says that only a restart helps. While a container counts as starting, the engine counts no failures."""
+    probe = probe_of(configuration)
+    return bool(checks and probe and probe.restart_exit_code is not None and checks[-1]["ExitCode"] == probe.restart_exit_code)
 
 
 def _gone(known: KnownContainer) -> Status:

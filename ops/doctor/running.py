@@ -24,6 +24,8 @@ _LOG_SECONDS = 600
 _LOG_LINES = 2000
 _NEARLY_FULL = 0.9
 _SECONDS_TO_ANSWER = 10
+_LOG_IN = (ServiceName.APP, ServiceName.EVOLUTION_API)
+_TO_THE_SECOND = len("2026-11-22T13:00:00")
 
 
 def running(client: DockerClient, stack: str) -> Iterator[Finding]:
@@ -36,9 +38,10 @@ def running(client: DockerClient, stack: str) -> Iterator[Finding]:
     with ThreadPoolExecutor(max_workers=len(seen) + 3) as pool:
         # These wait for answers, and a service that hangs gives none.
         asked = [pool.submit(list, ask(client, seen)) for ask in (credentials, instances, _application)]
+        logged_in = max((each.since for each in seen if each.service in _LOG_IN), default="")
         for each, lines in zip(seen, pool.map(lambda each: _log(client, each), seen), strict=True):
             yield from condition(each)
-            yield from log(each, lines)
+            yield from log(each, lines, logged_in)
         for answers in asked:
             yield from answers.result()
 
@@ -67,15 +70,24 @@ def condition(seen: Status) -> Iterator[Finding]:
         yield warning(subject, f"uses {seen.memory_mib:.0f} of {usable:.0f} MiB", memory)
 
 
-def log(seen: Status, lines: list[str]) -> Iterator[Finding]:
-    """What the last lines of one container mean."""
-    for sign, count in signs_in(seen.service, lines):
-        example = next(line for line in reversed(lines) if sign.pattern.search(line)).strip()[:160]
+def log(seen: Status, lines: list[str], logged_in: str) -> Iterator[Finding]:
+    """What the last lines of one container mean.
+
+    Args:
+        seen: the container.
+        lines: of its log, each with its moment in front, as the engine gives them.
+        logged_in: when the last of those was started who log in with passwords of the stack.
+    """
+    told = [line.partition(" ") for line in lines]
+    texts = [text for _, _, text in told]
+    later = [text for moment, _, text in told if moment[:_TO_THE_SECOND] > logged_in[:_TO_THE_SECOND]]
+    for sign, count in signs_in(seen.service, texts, later):
+        example = next(text for text in reversed(texts) if sign.pattern.search(text)).strip()[:160]
         yield warning(seen.container, f"{sign.meaning} ({count} lines in {_LOG_SECONDS // 60} minutes, as in: {example})", sign.mend)
 
 
 def _log(client: DockerClient, seen: Status) -> list[str]:
-    raw: bytes = client.api.logs(seen.container, tail=_LOG_LINES, since=int(time.time()) - _LOG_SECONDS)
+    raw: bytes = client.api.logs(seen.container, tail=_LOG_LINES, since=int(time.time()) - _LOG_SECONDS, timestamps=True)
     return raw.decode(errors="replace").splitlines()
 
 

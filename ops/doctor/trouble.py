@@ -20,16 +20,18 @@ class Sign:
         meaning: what it says about the service.
         mend: what to do.
         least: how many such lines among those looked at mean it; one may be a passing moment.
+        is_of_logins: whether it is over when those who log in were started anew, as after a rotation.
     """
 
     pattern: re.Pattern[str]
     meaning: str
     mend: str
     least: int = 1
+    is_of_logins: bool = False
 
 
-def _sign(pattern: str, meaning: str, mend: str, least: int = 1) -> Sign:
-    return Sign(re.compile(pattern, re.IGNORECASE), meaning, mend, least)
+def _sign(pattern: str, meaning: str, mend: str, least: int = 1, *, is_of_logins: bool = False) -> Sign:
+    return Sign(re.compile(pattern, re.IGNORECASE), meaning, mend, least, is_of_logins)
 
 
 _EVOLUTION = (
@@ -38,22 +40,33 @@ _EVOLUTION = (
         "S3 ERROR|S3Error|\\[S3 Service\\] Error", "it can't use MinIO: media is lost", "see the log of minio, then restart evolution-api"
     ),
     _sign(
-        "unhandledRejection.*(ECONNREFUSED|ACCESS.REFUSED|handshake|frame_max)|RabbitMQ does not answer: starting without it",
+        "unhandledRejection.*(ECONNREFUSED|ECONNRESET|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ACCESS.REFUSED|handshake|frame_max)"
+        "|RabbitMQ does not answer: starting without it",
         "it started without RabbitMQ, and never tries again: events are dropped",
         "restart evolution-api when RabbitMQ is well",
     ),
-    _sign("P3009|failed migrations", "a migration of its database was cut short", "`prisma migrate resolve`, or restore a backup"),
+    _sign(
+        "P3009|failed migrations",
+        "a migration of its database was cut short",
+        "restore a backup; or, when it had changed nothing yet, `make psql SERVICE=evolution_postgres`, "
+        "`UPDATE _prisma_migrations SET rolled_back_at = now() WHERE finished_at IS NULL;` and `make up`",
+    ),
     _sign("Migration failed", "it can't migrate its database", "see the log of evolution_postgres"),
     _sign("QR code limit reached", "nobody scanned the code of an instance", "ask for a code again when the phone is at hand"),
     _sign(
-        "connection\\.update|CONNECTION_UPDATE|connecting to whatsapp",
+        "Baileys version( env)?:|connection\\.update|CONNECTION_UPDATE|connecting to whatsapp",
         "it reconnects without end: WhatsApp can't be reached",
         "see that evolution-api reaches web.whatsapp.com; deleting the instance doesn't stop it, a restart does",
         least=100,
     ),
 )
 _POSTGRES = (
-    _sign("password authentication failed", "somebody uses an old or wrong password", "`make up`; then look for other users of the port"),
+    _sign(
+        "password authentication failed",
+        "somebody uses an old or wrong password",
+        "`make up`; then look for other users of the port",
+        is_of_logins=True,
+    ),
     _sign("No space left on device|could not (write|extend)", "its disk is full", "make room, then `make up`"),
     _sign("remaining connection slots|too many clients", "all connections are taken", "raise its ..._MAX_CONNECTIONS setting"),
     _sign(
@@ -71,7 +84,12 @@ SIGNS: dict[str, tuple[Sign, ...]] = {
     ),
     ServiceName.RABBITMQ: (
         _sign("(memory|disk) resource limit alarm set", "it is full, and takes no more messages", "raise RABBITMQ_MEMORY_MB, or make room"),
-        _sign("invalid credentials|login refused", "somebody uses an old or wrong password", "`make up`; then look for other users"),
+        _sign(
+            "invalid credentials|login refused",
+            "somebody uses an old or wrong password",
+            "`make up`; then look for other users",
+            is_of_logins=True,
+        ),
     ),
     ServiceName.MINIO: (_sign("drive (not found|full)|storage.*full|No space left", "it can't write its data", "make room on the disk"),),
     ServiceName.AUDIO_CONVERTER: (_sign("panic:|index out of range", "it fails over short clips", "use another AUDIO_CONVERTER_IMAGE"),),
@@ -83,7 +101,16 @@ SIGNS: dict[str, tuple[Sign, ...]] = {
 """What is looked for in each service's log."""
 
 
-def signs_in(service: str, lines: list[str]) -> list[tuple[Sign, int]]:
-    """The signs that show in a service's log lines, with how often."""
-    counted = [(sign, sum(1 for line in lines if sign.pattern.search(line))) for sign in SIGNS.get(service, ())]
+def signs_in(service: str, lines: list[str], since_the_logins: list[str]) -> list[tuple[Sign, int]]:
+    """The signs that show in a service's log lines, with how often.
+
+    Args:
+        service: whose lines they are.
+        lines: all that are looked at.
+        since_the_logins: those among them from after the last start of whoever logs in.
+    """
+    counted = [
+        (sign, sum(1 for line in (since_the_logins if sign.is_of_logins else lines) if sign.pattern.search(line)))
+        for sign in SIGNS.get(service, ())
+    ]
     return [(sign, count) for sign, count in counted if count >= sign.least]

@@ -70,7 +70,11 @@ def test_a_full_volume_is_told_by_the_doctor_and_loses_nothing(scene: Scene, ser
     try:
         _write(scene, service)
         client = scene.stack.client
-        eventually(40, lambda: bool(signs_in(service, _log(client, container.id, case.moment))), f"{service} logs that it has no room")
+
+        def complains() -> bool:
+            return bool(signs_in(service, _log(client, container.id, case.moment), []))
+
+        eventually(40, complains, f"{service} logs that it has no room")
         doctor = scene.stack.make("doctor")
         case.is_told(service, doctor, f"{container.name}: {_TOLD[service]}", "room")
     finally:

@@ -15,7 +15,7 @@ from ops.doctor.credentials import trials, verdict
 from ops.doctor.findings import Verdict
 from ops.doctor.instances import strangers
 from ops.doctor.machine import clock, disk, engine_version, memory, sources
-from ops.doctor.running import condition
+from ops.doctor.running import condition, log
 from ops.doctor.trouble import SIGNS, signs_in
 from ops.errors import OperatorError
 from ops.status import Status, age
@@ -169,6 +169,8 @@ def test_a_healthy_container_gets_no_more_than_a_good_word() -> None:
         ("evolution-api", "S3 ERROR:  Error: connect ECONNREFUSED 172.18.0.5:9000", 1, "can't use MinIO"),
         ("evolution-api", "[unhandledRejection] connect ECONNREFUSED 172.18.0.4:5672", 1, "started without RabbitMQ"),
         ("evolution-api", "[unhandledRejection] Handshake terminated by server: 403 (ACCESS-REFUSED)", 1, "started without RabbitMQ"),
+        ("evolution-api", "ERROR [unhandledRejection] [object] Error: getaddrinfo ENOTFOUND rabbitmq", 1, "started without RabbitMQ"),
+        ("evolution-api", "INFO  [ChannelStartupService] [string] Baileys version: 2,3000,1019707846", 100, "reconnects without end"),
         ("evolution-api", "CONNECTION_UPDATE connecting", 100, "reconnects without end"),
         ("db", 'FATAL:  password authentication failed for user "app"', 1, "wrong password"),
         ("db", "LOG:  server process (PID 87) was terminated by signal 9: Killed", 1, "lack of memory"),
@@ -177,8 +179,16 @@ def test_a_healthy_container_gets_no_more_than_a_good_word() -> None:
     ],
 )
 def test_a_log_line_that_means_trouble_is_explained(service: str, line: str, times: int, meaning: str) -> None:
-    assert meaning in " ".join(sign.meaning for sign, _ in signs_in(service, [line] * times))
-    assert not signs_in(service, [line] * (times - 1)), "fewer lines are a passing moment"
+    assert meaning in " ".join(sign.meaning for sign, _ in signs_in(service, [line] * times, [line] * times))
+    assert not signs_in(service, [line] * (times - 1), [line] * (times - 1)), "fewer lines are a passing moment"
+
+
+def test_a_refused_password_means_nothing_once_those_who_log_in_were_started_with_the_new_one() -> None:
+    lines = [f'2026-11-22T13:00:0{second}.123456789Z FATAL:  password authentication failed for user "app"' for second in (1, 2, 5)]
+    database = seen(service="db", container="whatsapp-dev-db-1")
+    assert not list(log(database, lines[:2], "2026-11-22T13:00:02+00:00"))
+    (finding,) = log(database, lines, "2026-11-22T13:00:02+00:00")
+    assert "somebody uses an old or wrong password (1 lines in 10 minutes, as in: FATAL:  password" in finding.said
 
 
 @pytest.fixture
@@ -217,7 +227,7 @@ def test_the_doctor_finds_an_empty_passphrase_and_an_unreadable_configuration_ba
 
 def test_ordinary_lines_mean_nothing() -> None:
     lines = ["redis ready", "HTTP - ON: 8080", "database system is ready to accept connections", "Server startup complete"]
-    assert not [sign for service in SIGNS for sign in signs_in(service, lines)]
+    assert not [sign for service in SIGNS for sign in signs_in(service, lines, lines)]
 
 
 EVOLUTION = {

@@ -14,7 +14,10 @@ from ops import checkpoint
 from ops import status as subject
 from ops.backup import marker
 from ops.checkpoint import Checkpoint, KnownContainer
+from ops.engine import SeenContainer
 from ops.status import image_name
+from stack.probes import PROBE_LABEL, label
+from stack.spec import Probe
 from tests.unit.backup_samples import Volumes
 from tests.unit.test_doctor import seen
 
@@ -34,6 +37,31 @@ def test_an_image_without_a_name_is_shown_by_the_beginning_of_its_id() -> None:
     assert image_name(client, _ID, "whatsapp-dev") == "abcdefabcdef"
     client.images.get.side_effect = ImageNotFound("it was removed")
     assert image_name(client, _ID, "whatsapp-dev") == "abcdefabcdef"
+
+
+@pytest.mark.parametrize(
+    ("service", "exit_code", "failing"),
+    [("evolution-api", 4, 1), ("evolution-api", 1, 0), ("db", 4, 0)],
+    ids=["deaf", "not there yet", "no such word"],
+)
+def test_one_that_only_a_restart_helps_is_failing_although_it_still_counts_as_starting(service: str, exit_code: int, failing: int) -> None:
+    labels = {PROBE_LABEL: label(Probe(("CMD", "true"), limit=240, restart_exit_code=4))} if service == "evolution-api" else {}
+    check = {"Test": ["CMD", "true"], "StartPeriod": 240 * 10**9, "Interval": 10**9, "Timeout": 10**9, "Retries": 3}
+    checks = {"Status": "starting", "FailingStreak": 0, "Log": [{"ExitCode": exit_code, "Output": "no connection\n"}]}
+    client = Mock()
+    client.api.inspect_container.return_value = {
+        "Config": {"Healthcheck": check, "Labels": labels},
+        "State": {"Status": "running", "StartedAt": "2026-11-22T13:00:00Z", "Health": checks},
+        "HostConfig": {"Memory": 0},
+        "RestartCount": 0,
+        "Image": _ID,
+    }
+    client.api.stats.return_value = None
+    client.images.get.return_value.tags = ["postgres:16"]
+    container = SeenContainer(id="c", name="c", project="whatsapp-dev", service=service, stack="dev", state="running")
+    found = subject._status(client, container)
+    assert found
+    assert (found.failing, found.last_check) == (failing, "no connection" if failing else "")
 
 
 @pytest.mark.parametrize("as_json", [True, False])

@@ -35,7 +35,7 @@ async def _knows_the_secret(resources: UsedResources, given: Annotated[str | Non
     raise ProblemError(
         problems.UNAUTHORIZED,
         f"The header {SECRET_HEADER} is missing or wrong." if expected else "This application takes no webhooks: it has no WEBHOOK_SECRET.",
-        "set WEBHOOK_SECRET, and have Evolution API send it: with EVENTS_VIA=webhook the application sees to that itself, within minutes.",
+        "set WEBHOOK_SECRET, and have Evolution API send it: with APP_EVENTS_VIA=webhook the application sees to that itself, in minutes.",
         headers={"WWW-Authenticate": SECRET_HEADER},
     )
 

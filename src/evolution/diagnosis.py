@@ -34,6 +34,8 @@ _NOT_CONNECTED = re.compile(r"instance is not connected")
 _UPSTREAM_STATUS = re.compile(r"Request failed with status code (\d{3})")
 _NO_CONNECTION = re.compile(r"\b(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH)\b")
 _BROKEN_OFF = re.compile(r"\b(ECONNRESET|EPIPE|socket hang up)\b")
+_DATABASE_FAILED = re.compile(r"Invalid `[^`]*` invocation.*\n([^\n]+)\s*\Z", re.DOTALL)
+"""What Prisma says: where in Evolution's code it was called, lines of that code, and at last the reason."""
 _EXCEPTION = re.compile(r"^(?:[A-Z]\w*)?(?:Error|Exception): ")
 _NO_CONVERTER_THERE = {httpx.codes.NOT_FOUND, httpx.codes.BAD_GATEWAY, httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.GATEWAY_TIMEOUT}
 _CONNECT_MEND = "connect the instance: GET /instances/{name}/qr shows the code to scan with the phone."
@@ -195,6 +197,7 @@ def _flat(message: Any) -> str:  # noqa: ANN401  # texts, in any nesting of arra
     text = message if isinstance(message, str) else json.dumps(message, ensure_ascii=False)
     if text == "[object Object]":
         return _NO_REASON
+    text = _DATABASE_FAILED.sub(r"its database failed: \1", text)
     # A validation's subject is always called "instance", which means something else here.
     return " ".join(text.split()).removeprefix("instance ").removeprefix("instance.")[:TEXT_LIMIT]
 

@@ -48,7 +48,7 @@ async def settle(resources: Resources, name: str) -> None:
         _log.info("the instance's webhook was set", extra={"instance": name})
     elif webhook is None and found is not None and found.enabled:
         await resources.evolution.switch_webhook_off(name, found.url)
-        _log.info("the instance's webhook was switched off: EVENTS_VIA is %s", resources.settings.events_via, extra={"instance": name})
+        _log.info("the instance's webhook was switched off: APP_EVENTS_VIA is %s", resources.settings.events_via, extra={"instance": name})
 
 
 def _is_like(found: FoundWebhook, webhook: Webhook) -> bool:

@@ -87,6 +87,21 @@ def test_nested_arrays_of_texts_become_one_text() -> None:
     assert found.fault.problem.endswith('400: requires property "number"; text is not of a type(s) string; c')
 
 
+@pytest.mark.parametrize(
+    "frame",
+    [
+        ":\n\n",
+        " in\n/evolution/dist/main.js:251:973\n\n  250 \n→ 251 await this.prismaRepository.contact.findMany({where:{}})" + "x" * 900 + "\n",
+    ],
+)
+def test_a_failure_of_evolutions_database_is_told_without_the_code_that_met_it(frame: str) -> None:
+    reason = "Can't reach database server at `evolution_postgres:5432`"
+    text = f"PrismaClientKnownRequestError: \nInvalid `this.prismaRepository.contact.findMany()` invocation{frame}{reason}\n"
+    found = diagnose(answered(TEXT, 400, [text]))
+    assert type(found) is evolution.EvolutionFailedError
+    assert found.fault.problem.endswith(f"400: PrismaClientKnownRequestError: its database failed: {reason}")
+
+
 def test_an_endless_message_is_cut() -> None:
     assert len(diagnose(answered(TEXT, 500, "x" * 100_000)).fault.problem) < 500
 

@@ -138,5 +138,13 @@ def test_an_instance_that_was_logged_out_fails_in_other_words_than_one_that_neve
     eventually(lambda: api.state(name) == "close", f"{name} is closed")
     answer = api.post(f"/message/sendText/{name}", {"number": "5511999990001", "text": "hi"})
     assert (answer.status_code, answer.json()["response"]["message"]) == (500, "Connection Closed")
+
+
+def test_presence_of_an_instance_that_was_logged_out_while_it_showed_a_code_fails_for_want_of_a_name(api: Api, name: str) -> None:
+    """After the logout of an open one a real API still knows the account, and what it answers depends on that."""
+    api.create(instanceName=name)
+    connected(api, name)
+    api.delete(f"/instance/logout/{name}")
+    eventually(lambda: api.state(name) == "close", f"{name} is closed")
     presence = api.post(f"/instance/setPresence/{name}", {"presence": "available"})
     assert (presence.status_code, presence.json()) == (400, refused("TypeError: Cannot read properties of undefined (reading 'name')"))

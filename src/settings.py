@@ -127,7 +127,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _webhooks_have_a_secret(self) -> Self:
         if self.events_via is EventsVia.WEBHOOK and self.webhook_secret is None:
-            raise ValueError("EVENTS_VIA=webhook (in .env: APP_EVENTS_VIA) needs WEBHOOK_SECRET")
+            raise ValueError("EVENTS_VIA=webhook needs WEBHOOK_SECRET")
         return self
 
 

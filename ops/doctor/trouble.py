@@ -34,6 +34,9 @@ def _sign(pattern: str, meaning: str, mend: str, least: int = 1, *, is_of_logins
     return Sign(re.compile(pattern, re.IGNORECASE), meaning, mend, least, is_of_logins)
 
 
+_ENDLESS = 300
+"""More than the instances that connect once at a start write; in a storm it is minutes' worth at most."""
+
 _EVOLUTION = (
     _sign("redis disconnected", "it has lost Redis, which holds WhatsApp's session keys: sending hangs", "see the log of redis", least=5),
     _sign(
@@ -57,7 +60,7 @@ _EVOLUTION = (
         "Baileys version( env)?:|connection\\.update|CONNECTION_UPDATE|connecting to whatsapp",
         "it reconnects without end: WhatsApp can't be reached",
         "see that evolution-api reaches web.whatsapp.com; deleting the instance doesn't stop it, a restart does",
-        least=100,
+        least=_ENDLESS,
     ),
 )
 _POSTGRES = (

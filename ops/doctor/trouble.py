@@ -35,7 +35,7 @@ def _sign(pattern: str, meaning: str, mend: str, least: int = 1, *, is_of_logins
 
 
 _ENDLESS = 300
-"""More than the instances that connect once at a start write; in a storm it is minutes' worth at most."""
+"""More lines than instances write that connect once, at a start; a storm writes as many in half a minute."""
 
 _EVOLUTION = (
     _sign("redis disconnected", "it has lost Redis, which holds WhatsApp's session keys: sending hangs", "see the log of redis", least=5),

@@ -86,9 +86,14 @@ async def _upgrade_once_free(engine: AsyncEngine) -> None:
 
 
 def _upgrade(connection: Connection) -> None:
+    command.upgrade(configuration_on(connection), "head")
+
+
+def configuration_on(connection: Connection) -> Config:
+    """Alembic's configuration, for its commands on a connection that is there."""
     configuration = Config(CONFIGURATION)
     configuration.attributes["connection"] = connection  # what alembic/env.py then uses
-    command.upgrade(configuration, "head")
+    return configuration
 
 
 def _bad_revisions(error: CommandError) -> Fault:

@@ -22,7 +22,7 @@ from src.database import create_engine
 from src.models import Base
 from src.revisions import expected_heads
 from src.settings import Settings
-from tasks.migrate import CONFIGURATION, DATABASE_WAIT_SECONDS, LOCK, MigrationError, migrate
+from tasks.migrate import CONFIGURATION, DATABASE_WAIT_SECONDS, LOCK, MigrationError, configuration_on, migrate
 
 if TYPE_CHECKING:
     from tests.app.conftest import Postgres
@@ -60,9 +60,7 @@ def _tables(connection: Connection) -> list[str]:
 
 def _without_senders(connection: Connection) -> None:
     """Take the database to what it was before the last migration that changes a table of messages."""
-    configuration = Config(CONFIGURATION)
-    configuration.attributes["connection"] = connection
-    command.downgrade(configuration, "0004")
+    command.downgrade(configuration_on(connection), "0004")
     connection.commit()
 
 
@@ -82,8 +80,7 @@ async def test_a_database_with_messages_learns_how_far_back_catch_up_has_to_begi
     await migrate(settings)
 
     def fill(connection: Connection) -> dict[str, int]:
-        configuration = Config(CONFIGURATION)
-        configuration.attributes["connection"] = connection
+        configuration = configuration_on(connection)
         command.downgrade(configuration, "0002")
         for instance, days in (("calm", 9), ("busy", 0), ("calm", 20)):
             connection.execute(
@@ -105,8 +102,7 @@ async def test_every_migration_can_be_taken_back_and_applied_again(make_settings
     await migrate(settings)
 
     def take_back(connection: Connection) -> list[str]:
-        configuration = Config(CONFIGURATION)
-        configuration.attributes["connection"] = connection
+        configuration = configuration_on(connection)
         command.downgrade(configuration, "base")
         return _tables(connection)
 

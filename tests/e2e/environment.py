@@ -129,6 +129,11 @@ class Stack:
         """Run a command in a container: its exit code, and all that it said."""
         return machine.run_inside(self.client, self.container(service, number).id, *command, **environment)
 
+    def probe(self, service: str) -> tuple[int, str]:
+        """What a service's own health check says now: its exit code and its words. The engine asks only every half minute."""
+        kind, *words = self.container(service).attributes["Config"]["Healthcheck"]["Test"]
+        return self.inside(service, *(words if kind == "CMD" else ("sh", "-c", *words)))
+
     def url(self, port_setting: str, path: str = "") -> str:
         return f"http://127.0.0.1:{self.settings[port_setting]}{path}"
 
